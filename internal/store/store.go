@@ -17,6 +17,7 @@ var (
 	ErrNotFound = errors.New("store: not found")
 	ErrExists   = errors.New("store: exists already")
 	ErrStale    = errors.New("store: another node owns the room")
+	ErrInvalid  = errors.New("store: not storable") // a text with NUL or not UTF-8, an unknown affiliation...: never will be
 	ErrClosed   = errors.New("store: closed")
 )
 
@@ -73,7 +74,7 @@ type Affiliation struct {
 
 // Message is a groupchat message in a room's history.
 type Message struct {
-	ID     string    // the archive's id (XEP-0359), unique in the room
+	ID     string    // the archive's id (XEP-0359), unique in the room: what is there already is not stored again
 	At     time.Time // to the millisecond
 	Sender string    // occupant address
 	Tail   []byte    // the message as it is delivered, without its attribute to
@@ -102,9 +103,11 @@ type Rooms interface {
 	// ListRooms returns up to limit rooms without subject, by address, those behind after.
 	ListRooms(ctx context.Context, after string, limit int) ([]Room, error)
 	// Write queues a change and returns at once. Changes are committed in the order of the calls, many in one
-	// transaction, and done is called, from a goroutine of the store, after the commit or with what went wrong: ErrStale
-	// for this change alone, another error when the store is unwell, ErrClosed after Close. The change must not be
-	// touched until then. The queue is bounded by the callers, who wait for done before they acknowledge.
+	// transaction, and done is called, from a goroutine of the store, after the commit or with what went wrong: ErrStale,
+	// ErrNotFound (the room is not stored and the change does not put it) or ErrInvalid for this change alone, another
+	// error when the store is unwell, ErrClosed after Close. When the store is unwell, the change may still turn out to
+	// be committed; it can be written again. The change must not be touched until then. The queue is bounded by the
+	// callers, who wait for done before they acknowledge.
 	Write(c Change, done func(error))
 }
 

@@ -1,0 +1,65 @@
+// Command ci is what `make test` runs: it installs what the tests talk to, runs all tests, and ends with one line that
+// counts them. Exit status 0: all passed; 1: something failed; 3: partial, because something could not be installed.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"time"
+)
+
+func main() {
+	begin := time.Now()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	go func() {
+		<-interrupted
+		os.Exit(130)
+	}()
+	missing := install()
+	var r results
+	r.step("gofmt", gofmt)
+	r.step("go vet", func() error { return run(nil, "go", "vet", "./...") })
+	peers := "PARLEY_PEERS=all"
+	if len(missing) > 0 {
+		peers = "PARLEY_PEERS=" // what is missing is skipped, and the run is partial
+	}
+	r.goTest([]string{peers, "PARLEY_FULL=1"}, "-timeout=30m", "./...")
+	r.goTest([]string{"PARLEY_PEERS=", "CGO_ENABLED=1"}, "-race", "-timeout=20m", "./...")
+	passed, failed, skipped := r.count()
+	fmt.Printf("\ntook %v\n", time.Since(begin).Round(time.Second))
+	for _, m := range missing {
+		fmt.Println("missing:", m)
+	}
+	fmt.Printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped)
+	switch {
+	case failed > 0:
+		os.Exit(1)
+	case len(missing) > 0:
+		fmt.Println("partial: not everything could be installed")
+		os.Exit(3)
+	}
+}
+
+// run runs a command with its output on ours.
+func run(env []string, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+func gofmt() error {
+	files, err := exec.Command("git", "ls-files", "*.go").Output()
+	if err != nil {
+		return err
+	}
+	out, err := exec.Command("gofmt", append([]string{"-l"}, strings.Fields(string(files))...)...).CombinedOutput()
+	if err == nil && len(out) > 0 {
+		err = fmt.Errorf("not formatted:\n%s", out)
+	}
+	return err
+}
