@@ -1,0 +1,191 @@
+package token
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	fetchTime = 5 * time.Second
+	fetchSize = 1 << 20 // bytes
+	redirects = 3
+)
+
+var (
+	errGone    = errors.New("no such key")           // the key server does not have it (any more)
+	errBlocked = errors.New("address is not public") // the dial-time check refused
+)
+
+// fetcher gets documents from one configured place: bounded in time and size, not led to another host by a redirect, and
+// with every address checked when it is dialled, so that a name that resolves to an inner address leads nowhere.
+type fetcher struct {
+	base   *url.URL
+	client *http.Client
+}
+
+func newFetcher(base *url.URL, allow func(netip.AddrPort) error) *fetcher {
+	dialer := &net.Dialer{
+		Timeout: fetchTime,
+		Control: func(_, address string, _ syscall.RawConn) error {
+			ap, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return err
+			}
+			return allow(ap)
+		},
+	}
+	return &fetcher{base: base, client: &http.Client{
+		Timeout: fetchTime,
+		Transport: &http.Transport{ // no proxy: the check must see the address that answers
+			DialContext: dialer.DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: fetchTime,
+			ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
+		},
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if req.URL.Scheme != base.Scheme || req.URL.Host != base.Host {
+				return errors.New("redirect to another host")
+			}
+			if len(via) > redirects {
+				return errors.New("too many redirects")
+			}
+			return nil
+		},
+	}}
+}
+
+func (f *fetcher) get(ctx context.Context, u *url.URL) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound, http.StatusGone:
+		return nil, errGone
+	default:
+		return nil, fmt.Errorf("key server answers %d", resp.StatusCode)
+	}
+	return readBounded(resp.Body)
+}
+
+func readBounded(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, fetchSize+1))
+	if err == nil && len(data) > fetchSize {
+		err = fmt.Errorf("more than %d bytes", fetchSize)
+	}
+	return data, err
+}
+
+// set loads the JWK set at base. That it is missing says nothing about its keys.
+func (f *fetcher) set(ctx context.Context, _ string) ([]key, error) {
+	data, err := f.get(ctx, f.base)
+	if errors.Is(err, errGone) {
+		return nil, errors.New("the JWK set is missing")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseSet(data)
+}
+
+// key loads one key from a key server. The name in the URL is a hash, so whatever a kid holds stays out of the path.
+func (f *fetcher) key(ctx context.Context, id string) ([]key, error) {
+	sum := sha256.Sum256([]byte(id))
+	u := *f.base
+	u.Path = path.Join("/", u.Path, hex.EncodeToString(sum[:])+".pem")
+	u.RawPath = ""
+	data, err := f.get(ctx, &u)
+	if err != nil {
+		return nil, err
+	}
+	k, err := parsePEM(id, data)
+	if err != nil {
+		return nil, err
+	}
+	return []key{k}, nil
+}
+
+// fileSet loads a JWK set from a file.
+func fileSet(name string) func(context.Context, string) ([]key, error) {
+	return func(context.Context, string) ([]key, error) {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		data, err := readBounded(f)
+		if err != nil {
+			return nil, err
+		}
+		return parseSet(data)
+	}
+}
+
+func isLoopbackName(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}
+
+// publicExcept is the default check: public addresses, and what the administrator wrote into the URL as an address.
+func publicExcept(host string) func(netip.AddrPort) error {
+	written, err := netip.ParseAddr(host)
+	isAddr := err == nil
+	return func(ap netip.AddrPort) error {
+		addr := ap.Addr().Unmap().WithZone("")
+		if isAddr && addr == written.Unmap().WithZone("") || strings.EqualFold(host, "localhost") && addr.IsLoopback() {
+			return nil
+		}
+		if !public(addr) {
+			return errBlocked
+		}
+		return nil
+	}
+}
+
+// inner holds what netip's own predicates do not say: IPv4 networks that are not public, and the IPv6 networks that hide
+// an IPv4 address or a tunnel.
+var inner = func() (list []netip.Prefix) {
+	for _, s := range []string{
+		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24",
+		"203.0.113.0/24", "240.0.0.0/4", "::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2001:db8::/32", "2002::/16",
+		"fec0::/10",
+	} {
+		list = append(list, netip.MustParsePrefix(s))
+	}
+	return list
+}()
+
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+func public(addr netip.Addr) bool {
+	if nat64.Contains(addr) { // RFC 6052 §2.2: the IPv4 address stands in the last four bytes
+		b := addr.As16()
+		addr = netip.AddrFrom4([4]byte(b[12:]))
+	}
+	if !addr.IsGlobalUnicast() || addr.IsPrivate() {
+		return false
+	}
+	for _, p := range inner {
+		if p.Contains(addr) {
+			return false
+		}
+	}
+	return true
+}
