@@ -1,0 +1,140 @@
+package turn
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// batch takes and sends several datagrams in one system call. It holds no memory between the calls.
+type batch struct {
+	conn *net.UDPConn
+	raw  syscall.RawConn
+	gso  atomic.Bool // sending together works
+}
+
+// newBatch returns nil if the socket is of a kind that does not let us.
+func newBatch(conn *net.UDPConn) *batch {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	b := &batch{conn: conn, raw: raw}
+	err = raw.Control(func(fd uintptr) {
+		_, none := unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT)
+		b.gso.Store(none == nil)
+	})
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// read calls take with what arrives until an error. While it waits and while the kernel copies it has the socket, while
+// take runs it has not, so that closing the socket never waits for take.
+func (b *batch) read(take func(b []byte, size int, from netip.AddrPort)) error {
+	var (
+		memory *[largest]byte
+		size   int
+		n      int
+		from   netip.AddrPort
+		failed error
+	)
+	err := b.raw.Control(func(fd uintptr) {
+		unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1) // older kernels give one by one
+	})
+	if err != nil {
+		return err
+	}
+	receive := func(fd uintptr) bool {
+		memory = buffers.Get().(*[largest]byte)
+		n, size, from, failed = receive(int(fd), memory[:])
+		if failed == unix.EAGAIN {
+			buffers.Put(memory)
+			return false
+		}
+		return true
+	}
+	for {
+		if err := b.raw.Read(receive); err != nil {
+			return err
+		}
+		if failed == nil && (size > 0 || n == 0) {
+			take(memory[:n], size, from)
+		}
+		buffers.Put(memory)
+		if failed != nil && failed != unix.EINTR {
+			return failed
+		}
+	}
+}
+
+// receive makes one system call: it returns how many bytes came, the size of each datagram, and from where they are.
+// Datagrams that were cut have size 0.
+func receive(fd int, b []byte) (n, size int, from netip.AddrPort, err error) {
+	var control [64]byte
+	n, oobn, flags, sa, err := unix.Recvmsg(fd, b, control[:], unix.MSG_DONTWAIT)
+	if err != nil {
+		return 0, 0, from, err
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		from = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		a := netip.AddrFrom16(sa.Addr)
+		if sa.ZoneId != 0 {
+			a = a.WithZone(strconv.Itoa(int(sa.ZoneId)))
+		}
+		from = netip.AddrPortFrom(a, uint16(sa.Port))
+	}
+	if flags&unix.MSG_TRUNC != 0 {
+		return n, 0, from, nil
+	}
+	if size = segment(control[:oobn]); size == 0 || size > n {
+		size = n
+	}
+	return n, size, from, nil
+}
+
+// segment returns the size of datagrams that came together, 0 if there is only one. The control message is UDP_GRO with
+// an int (linux/udp.h).
+func segment(control []byte) int {
+	for len(control) >= unix.SizeofCmsghdr {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(control)
+		if err != nil {
+			return 0
+		}
+		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4 {
+			return int(binary.NativeEndian.Uint32(data))
+		}
+		control = rest
+	}
+	return 0
+}
+
+// send sends datagrams of size bytes, of which the last may be shorter, and reports that it did. It does not if the
+// kernel refuses to cut the bytes for this way: no checksum offload, or datagrams larger than a packet of it.
+func (b *batch) send(p []byte, size int, to netip.AddrPort) bool {
+	if !b.gso.Load() {
+		return false
+	}
+	control := struct {
+		unix.Cmsghdr
+		size uint16
+		_    [6]byte
+	}{size: uint16(size)}
+	control.Level, control.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	control.SetLen(unix.CmsgLen(2))
+	_, _, err := b.conn.WriteMsgUDPAddrPort(p, unsafe.Slice((*byte)(unsafe.Pointer(&control)), unix.CmsgSpace(2)), to)
+	if errors.Is(err, unix.EIO) {
+		b.gso.Store(false)
+	}
+	return err == nil || !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EMSGSIZE)
+}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package turn
+
+import (
+	"net"
+	"net/netip"
+)
+
+// batch is for systems that take and send several datagrams in one call.
+type batch struct{}
+
+func newBatch(*net.UDPConn) *batch { return nil }
+
+func (*batch) read(func([]byte, int, netip.AddrPort)) error { return nil }
+
+func (*batch) send([]byte, int, netip.AddrPort) bool { return false }
