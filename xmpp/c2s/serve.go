@@ -1,0 +1,191 @@
+package c2s
+
+import (
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"parley/xmpp/wire"
+
+	mstanza "mellium.im/xmpp/stanza"
+)
+
+var (
+	badResource = &wire.Error{Type: mstanza.Modify, Condition: mstanza.BadRequest, Text: "the resource is malformed"}
+	badIQ       = &wire.Error{Type: mstanza.Modify, Condition: mstanza.BadRequest, Text: "an IQ has an id, a type of get, set, result or error, and, for get and set, one child element"}
+)
+
+// serve works off what the client sends until the connection or the session ends.
+func (l *link) serve(s *Session) {
+	defer l.srv.group.Done()
+	defer func() {
+		if r := recover(); r != nil { // hardening HF13: one session, not the process
+			l.srv.log.Error("panic in a session", "jid", string(s.addr), "err", r, "stack", string(debug.Stack()))
+			s.end(errInternal, false)
+		}
+	}()
+	s.Flush()
+	for {
+		p, err := l.next()
+		if err == nil {
+			s.recv.Lock()
+			if s.current() != l {
+				s.recv.Unlock()
+				return
+			}
+			err = s.handle(l, p)
+			s.recv.Unlock()
+		}
+		if err != nil {
+			l.batch.Flush()
+			s.lost(l, err)
+			return
+		}
+	}
+}
+
+func (s *Session) current() *link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link
+}
+
+// handle takes one element of the client. Called with recv held.
+func (s *Session) handle(l *link, p *wire.Packet) error {
+	if ns := p.NS(); p.Kind != wire.Other {
+		if ns != nil && string(ns) != wire.NSClient {
+			return errNamespace
+		}
+		return s.stanza(l, p)
+	}
+	switch string(p.NS()) {
+	case NSResumption:
+		return s.manage(&l.batch, p)
+	case NSClientInfo:
+		s.clientState(&l.batch, string(p.Name()))
+		return nil
+	case wire.NSSASL:
+		return errSecondLogin
+	case wire.NSFraming:
+		if l.ws && string(p.Name()) == "close" {
+			return wire.ErrClosed
+		}
+	}
+	if string(p.Name()) == "stream:error" {
+		return errPeerError
+	}
+	return errUnexpected
+}
+
+func (s *Session) stanza(l *link, p *wire.Packet) error {
+	// The count includes this stanza from here on: whatever becomes of it, it was received.
+	s.mu.Lock()
+	s.handled.count++
+	s.mu.Unlock()
+	if p.HasFrom() && !s.isOwn(p.From()) {
+		return errFrom // RFC 6120 §8.1.2.1
+	}
+	if p.Kind == wire.IQ && !validIQ(p) {
+		if t := string(p.Type()); t != "error" && t != "result" {
+			s.Deliver(&l.batch, "", badIQ.ErrorTo(p, ""))
+		}
+		return nil
+	}
+	if p.Kind == wire.Presence && p.HasTo() && len(p.Type()) == 0 {
+		s.attends.Store(true)
+	}
+	s.srv.router.Route(&l.batch, s, p)
+	return nil
+}
+
+// isOwn reports that an address as it was written is the session's own, full or bare.
+func (s *Session) isOwn(raw []byte) bool {
+	if string(raw) == string(s.addr) {
+		return true
+	}
+	a, err := wire.ParseRawAddr(raw)
+	return err == nil && (a == s.addr || a == s.addr.Bare())
+}
+
+// validIQ is RFC 6120 §8.2.3.
+func validIQ(p *wire.Packet) bool {
+	if !p.HasID() {
+		return false
+	}
+	switch string(p.Type()) {
+	case "get", "set":
+		n := 0
+		for it := p.Elem().Children(); n < 2 && it.Next(); {
+			n++
+		}
+		return n == 1
+	case "result", "error":
+		return true
+	}
+	return false
+}
+
+// clientState is XEP-0352.
+func (s *Session) clientState(b *wire.Batch, name string) {
+	s.mu.Lock()
+	s.inactive = name == "inactive"
+	wake := !s.inactive && s.queue.sent < s.queue.len && s.wakeLocked(false)
+	s.mu.Unlock()
+	if wake {
+		s.schedule(b)
+	}
+}
+
+// lost is called by the reader when its connection gave no further element.
+func (s *Session) lost(l *link, err error) {
+	if errors.Is(err, wire.ErrClosed) || errors.Is(err, errPeerError) {
+		s.endOn(l, err, true)
+		return
+	}
+	s.mu.Lock()
+	if s.link != l {
+		s.mu.Unlock()
+		l.fail(err)
+		return
+	}
+	if s.sm != nil && s.sm.keep > 0 {
+		s.link, s.away = nil, time.Now()
+		s.mu.Unlock()
+		l.fail(err)
+		return
+	}
+	s.mu.Unlock()
+	s.endOn(l, err, false)
+}
+
+// endOn ends the session if the link is still its own.
+func (s *Session) endOn(l *link, err error, clean bool) {
+	if s.current() == l {
+		s.end(err, clean)
+	} else {
+		l.fail(err)
+	}
+}
+
+// end ends the session for good: nobody finds it any more, its rooms and contacts are told, and what it did not
+// receive goes back. With clean, the client said goodbye itself.
+func (s *Session) end(why error, clean bool) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended = true
+	l, q := s.link, s.queue
+	s.link, s.queue, s.control = nil, queue{}, nil
+	s.mu.Unlock()
+	s.srv.remove(s)
+	s.srv.router.Unbind(s, clean)
+	for i := range q.len {
+		e := q.at(i)
+		s.srv.router.Bounce(s.addr, wire.Stanza{Kind: e.kind, Tail: e.tail})
+	}
+	if l != nil {
+		l.fail(why)
+	}
+}

@@ -1,0 +1,239 @@
+package c2s
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/internal/token"
+	"parley/xmpp/wire"
+)
+
+// Session is a bound client: its address, what it is allowed, and what waits to be written to it. It outlives its
+// connection while XEP-0198 lets the client come back. All methods may be called from any goroutine.
+type Session struct {
+	srv    *Server
+	addr   wire.Addr
+	guest  bool
+	claims *token.Claims
+	source netip.Addr
+	room   string // the room that the connection's URL named
+	prefix string // the tenant that the connection's URL named
+
+	// recv is held while a packet of the client is handled, so that a new connection takes over between two packets.
+	recv sync.Mutex
+
+	mu       sync.Mutex // guards what follows
+	queue    queue
+	control  []byte // elements that are not stanzas, written before the queue
+	link     *link  // nil: the client is away
+	sm       *resumption
+	waiting  bool // the session is in somebody's batch
+	inactive bool // XEP-0352
+	away     time.Time
+	ended    bool
+	handled  handled // stanzas of the client; see resume.go
+
+	attends atomic.Bool // it sent presence to somebody: rooms want to know soon when it is gone
+}
+
+// Addr returns the full address.
+func (s *Session) Addr() wire.Addr { return s.addr }
+
+// Guest reports that the client logged in without an account.
+func (s *Session) Guest() bool { return s.guest }
+
+// Source returns the address that limits count the client as.
+func (s *Session) Source() netip.Addr { return s.source }
+
+// Claims returns what the client's token says, nil if it has none.
+func (s *Session) Claims() *token.Claims { return s.claims }
+
+// Room and Tenant return what the connection's URL named (spec: jitsi §2).
+func (s *Session) Room() string { return s.room }
+
+// Tenant is described at Room.
+func (s *Session) Tenant() string { return s.prefix }
+
+// Deliver queues a stanza. An empty to stands for the session's own address. Nothing is written before the batch is
+// flushed; with a nil batch it is written soon. It never blocks. It is the route.Receiver of the session.
+func (s *Session) Deliver(b *wire.Batch, to wire.Addr, st wire.Stanza) {
+	e := entry{tail: st.Tail, kind: st.Kind, self: to == "" || to == s.addr}
+	if !e.self {
+		e.tail = withTo(st.Tail, to)
+	}
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		s.srv.router.Bounce(s.addr, st)
+		return
+	}
+	s.queue.push(e)
+	over := s.queue.len > s.srv.cfg.QueueStanzas || s.queue.bytes > s.srv.cfg.QueueBytes
+	wake := s.wakeLocked(s.inactive && canWait(st))
+	s.mu.Unlock()
+	if over {
+		s.overflow()
+	}
+	if wake {
+		s.schedule(b)
+	}
+}
+
+// wakeLocked reports that the caller must see to it that Flush is called. Called with mu held.
+func (s *Session) wakeLocked(held bool) bool {
+	if held || s.waiting || s.link == nil || s.link.writing {
+		return false
+	}
+	s.waiting = true
+	return true
+}
+
+func (s *Session) schedule(b *wire.Batch) {
+	if b != nil {
+		b.Add(s)
+	} else {
+		go s.Flush()
+	}
+}
+
+// sendControl queues an element that is not a stanza.
+func (s *Session) sendControl(b *wire.Batch, element string) {
+	s.mu.Lock()
+	s.control = s.appendControlLocked(s.control, element)
+	wake := s.wakeLocked(false)
+	s.mu.Unlock()
+	if wake {
+		s.schedule(b)
+	}
+}
+
+func (s *Session) appendControlLocked(dst []byte, element string) []byte {
+	if s.link != nil {
+		return s.link.appendElement(dst, element)
+	}
+	return dst
+}
+
+// flushSize is about what one write takes.
+const flushSize = 32 << 10
+
+// Flush writes what is queued until nothing is left or the connection does not take more.
+func (s *Session) Flush() {
+	s.mu.Lock()
+	s.waiting = false
+	l := s.link
+	if l == nil || l.writing {
+		s.mu.Unlock()
+		return
+	}
+	l.writing = true
+	for {
+		buf := s.takeLocked(l)
+		if buf == nil {
+			break
+		}
+		s.mu.Unlock()
+		_, err := l.nc.Write(*buf)
+		putWriteBuffer(buf)
+		if err == nil && l.low.blocked() {
+			go s.drain(l)
+			return
+		}
+		if err != nil {
+			l.broken(err)
+		}
+		s.mu.Lock()
+		if err != nil || s.link != l {
+			break
+		}
+	}
+	l.writing = false
+	s.mu.Unlock()
+}
+
+// drain waits until a slow client has taken what was written, then goes on.
+func (s *Session) drain(l *link) {
+	err := l.low.drain()
+	s.mu.Lock()
+	l.writing = false
+	s.mu.Unlock()
+	if err != nil {
+		l.broken(err)
+		return
+	}
+	s.Flush()
+}
+
+// takeLocked serialises what is to be written next, nil if nothing. Called with mu held.
+func (s *Session) takeLocked(l *link) *[]byte {
+	if len(s.control) == 0 && s.queue.sent == s.queue.len {
+		return nil
+	}
+	buf := getWriteBuffer()
+	dst := append((*buf)[:0], s.control...)
+	s.control = nil
+	q := &s.queue
+	n := 0
+	for q.sent+n < q.len && len(dst) < flushSize {
+		e := q.at(q.sent + n)
+		var own wire.Addr
+		if e.self {
+			own = s.addr
+		}
+		dst = l.appendStanza(dst, e.kind, own, e.tail)
+		n++
+	}
+	if s.sm == nil {
+		q.pop(n)
+	} else {
+		q.sent += n
+		if s.sm.ask(n, q) {
+			dst = l.appendElement(dst, elementR)
+		}
+	}
+	*buf = dst
+	return buf
+}
+
+// overflow deals with a client that does not read, or does not acknowledge (hardening HC4): presence is coalesced; if
+// that does not help the connection is closed and the session waits for the client to come back; at twice the limit
+// the session ends.
+func (s *Session) overflow() {
+	cfg := &s.srv.cfg
+	s.mu.Lock()
+	s.queue.coalesce()
+	n, size, l := s.queue.len, s.queue.bytes, s.link
+	s.mu.Unlock()
+	switch {
+	case n > 2*cfg.QueueStanzas || size > 2*cfg.QueueBytes:
+		s.srv.rec.Reject("limit.queue", s.source.String(), "jid", string(s.addr), "value", n)
+		go s.end(errSlow, false)
+	case l != nil && (n > cfg.QueueStanzas || size > cfg.QueueBytes):
+		s.srv.rec.Reject("limit.queue", s.source.String(), "jid", string(s.addr), "value", n)
+		go l.fail(errSlow)
+	}
+}
+
+// canWait reports that an inactive client need not see the stanza now (XEP-0352 §5): presence and messages without
+// content.
+func canWait(st wire.Stanza) bool {
+	switch st.Kind {
+	case wire.Presence:
+		return true
+	case wire.Message:
+		return onlyChatState(st.Tail)
+	}
+	return false
+}
+
+var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, flushSize+4096); return &b }}
+
+func getWriteBuffer() *[]byte { return writeBuffers.Get().(*[]byte) }
+
+func putWriteBuffer(b *[]byte) {
+	if cap(*b) <= 2*flushSize {
+		writeBuffers.Put(b)
+	}
+}

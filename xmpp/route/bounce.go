@@ -1,0 +1,46 @@
+package route
+
+import (
+	"parley/xmpp/wire"
+
+	mstanza "mellium.im/xmpp/stanza"
+)
+
+var errAway = &wire.Error{Type: mstanza.Wait, Condition: mstanza.RecipientUnavailable, Text: "the recipient is gone"}
+
+// Bounce deals with a stanza that could not be given to the session it was for: a message goes to another session of
+// the account or back, a request is answered with an error, the rest is dropped.
+func (r *Router) Bounce(to wire.Addr, st wire.Stanza) {
+	if st.Kind == wire.Presence {
+		return
+	}
+	raw := append(wire.AppendStart(nil, st.Kind, "", to), st.Tail...)
+	limits := wire.AfterAuth
+	limits.Size = len(raw)
+	limits.Depth++
+	scanner := wire.Scanner{Limits: limits}
+	_, p, err := scanner.Next(raw)
+	if err != nil {
+		r.rec.Count("bounce.malformed")
+		return
+	}
+	typ := string(p.Type())
+	if typ == "error" || typ == "groupchat" || isReply(p) {
+		return
+	}
+	from, err := wire.ParseRawAddr(p.From())
+	if err != nil {
+		return
+	}
+	var b wire.Batch
+	defer b.Flush()
+	if p.Kind == wire.Message && (typ == "" || typ == "normal" || typ == "chat") {
+		if other := r.accounts.Available(to.Bare()); other != nil {
+			other.Deliver(&b, to.Bare(), st)
+			return
+		}
+	}
+	if rcv := r.Find(from); rcv != nil {
+		rcv.Deliver(&b, "", errAway.ErrorTo(p, to))
+	}
+}
