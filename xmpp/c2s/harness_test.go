@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +82,7 @@ type world struct {
 	host             *im.Host
 	plain, tls, http string // addresses
 	events           *prometheus.Registry
+	full             atomic.Bool // what the server believes of its process
 }
 
 func newWorld(t *testing.T, change func(*Config)) *world {
@@ -101,7 +103,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	if change != nil {
 		change(&cfg)
 	}
-	w.srv = New(cfg, w.router, a, rec, logger, nil)
+	w.srv = New(cfg, w.router, a, rec, logger, w.full.Load)
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -238,6 +240,7 @@ func (p *peer) read() string {
 			return out
 		} else if err == wire.ErrClosed {
 			p.buf = p.buf[n:]
+			p.scan = wire.Scanner{Limits: wire.AfterAuth}
 			return "</stream:stream>"
 		} else if err != wire.ErrIncomplete {
 			p.t.Fatalf("server sent %q: %v", p.buf, err)

@@ -13,8 +13,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -331,10 +333,10 @@ func (srv *Server) Run(ctx context.Context) error {
 func (srv *Server) Close(ctx context.Context) error {
 	srv.mu.Lock()
 	srv.closing = true
-	links := srv.links
+	links := slices.Collect(maps.Keys(srv.links))
 	srv.mu.Unlock()
 	var closers sync.WaitGroup
-	for l := range links {
+	for _, l := range links {
 		closers.Go(func() { l.fail(errShutdown) })
 	}
 	for _, s := range srv.all() {

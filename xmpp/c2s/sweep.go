@@ -46,7 +46,6 @@ func (s *Session) sweep(now time.Time) {
 	case idle <= limit:
 		l.pinged = false
 	case idle > limit+cfg.AnswerTimeout && l.pinged:
-		s.srv.rec.Reject("conn.timeout", l.source.String(), "jid", string(s.addr))
 		s.lost(l, errTimeout)
 	case !l.pinged:
 		l.pinged = true
