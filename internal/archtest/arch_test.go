@@ -34,6 +34,11 @@ var may = map[string][]string{
 	"bridge":         {"internal", "bridge", "jingle"},
 	"turn":           {"internal", "turn"},
 	"internal":       {"internal"},
+
+	// Composed of every room's own Config, and started by cmd alone.
+	"internal/config": {"internal", "xmpp", "muc", "jingle", "turn", "bridge", "portal"},
+	"internal/doctor": {"internal", "turn"},
+	"internal/bench":  {"internal", "xmpp"},
 }
 
 // fences lists libraries that only some rooms may import.

@@ -108,6 +108,19 @@ func (g *guard) succeeded(source netip.Addr, user userKey, now time.Time) {
 	}
 }
 
+// undo gives back what a try took that could not be decided: when the store is away, people who come back again and
+// again must not use up what they need once it answers.
+func (g *guard) undo(source netip.Addr, user userKey, now time.Time) {
+	p := place{limit.Source(source), user}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known.get(p) == nil {
+		g.attempts(p).bucket.Take(now, -1)
+		g.strangers(user).Take(now, -1)
+		g.from(p.source).Take(now, -1)
+	}
+}
+
 // delay is nothing for the first failure, since people mistype, and doubles from the second one on.
 func (g *guard) delay(failures int) time.Duration {
 	if failures < 2 {

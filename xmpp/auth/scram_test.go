@@ -213,6 +213,7 @@ func TestEndPointHash(t *testing.T) {
 			t.Errorf("%v: %d bytes", algorithm, len(got))
 		}
 	}
+	leaf.SignatureAlgorithm = x509.PureEd25519
 	if list := Bindings(&tls.ConnectionState{Version: tls.VersionTLS12}, leaf); len(list) != 0 {
 		t.Errorf("%d bindings where none is defined", len(list))
 	}

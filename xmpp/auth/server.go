@@ -130,6 +130,7 @@ func (s *Server) find(ctx context.Context, ch *Channel, name string) (user, erro
 	case err == nil:
 		u.account, u.found = account, true
 	case !errors.Is(err, store.ErrNotFound):
+		s.guard.undo(ch.Source, u.key, time.Now())
 		return u, errStore.of(u.hashed(), err)
 	}
 	return u, nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/internal/peertest"
 	"parley/xmpp/wire"
 )
 
@@ -27,10 +28,10 @@ func (w *world) session(jid string) *Session {
 // the client that comes back.
 func TestHC4ReceiverDoesNotRead(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.QueueStanzas, c.QueueBytes = 100, 16<<20 })
-	m := newMobile(w, "ann", func() *peer { return w.dial(w.plain) })
-	s := w.session(m.jid)
+	m := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })
+	s := w.session(m.JID)
 	// While the client is away nothing is written, as for one whose kernel takes no more.
-	m.nc.Close()
+	m.Conn.Close()
 	waitFor(t, func() bool { return s.current() == nil })
 	for i := range 1000 {
 		s.Deliver(nil, "", stanza(wire.Presence, fmt.Sprintf(" from='r@muc.x.net/n%d'><v>%d</v></presence>", i%20, i)))
@@ -47,23 +48,23 @@ func TestHC4ReceiverDoesNotRead(t *testing.T) {
 	for i := range 50 {
 		s.Deliver(nil, "", stanza(wire.Message, fmt.Sprintf(" from='b@x.net/1' id='b%d'/>", i)))
 	}
-	m.move(true)
+	m.Move(true)
 	latest := make(map[string]string)
-	for len(m.got) < 50 {
-		e := m.read()
-		m.take(e)
+	for len(m.Got) < 50 {
+		e := m.Read()
+		m.Take(e)
 		if strings.HasPrefix(e, "<presence") {
-			latest[attr(e, "from")] = e
+			latest[peertest.Attr(e, "from")] = e
 		}
 	}
-	m.check("b", 50)
+	m.Check("b", 50)
 	for i := range 20 {
 		if e := latest["r@muc.x.net/n"+strconv.Itoa(i)]; !strings.Contains(e, fmt.Sprintf("<v>%d</v>", 980+i)) {
 			t.Errorf("occupant %d is last seen as %s", i, e)
 		}
 	}
 	// One who goes on not reading loses the connection at the limit, the session at twice the limit.
-	m.nc.Close()
+	m.Conn.Close()
 	waitFor(t, func() bool { return s.current() == nil })
 	for i := range 250 {
 		s.Deliver(nil, "", stanza(wire.Message, fmt.Sprintf(" from='b@x.net/1' id='c%d'/>", i)))
@@ -83,7 +84,7 @@ func TestHC4BlockedSocket(t *testing.T) {
 	sent := 0
 	for ; sent < 5000; sent += 10 {
 		for range 10 {
-			ann.send("<message to='" + deaf.jid + "'><body>" + body + "</body></message>")
+			ann.Send("<message to='" + deaf.JID + "'><body>" + body + "</body></message>")
 		}
 		if n, _ := w.srv.Sessions(); n == 1 {
 			break
@@ -92,8 +93,8 @@ func TestHC4BlockedSocket(t *testing.T) {
 	if sent == 5000 {
 		t.Fatal("100 MB wait for one client")
 	}
-	ann.send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
-	for !strings.Contains(ann.read(), "id='p'") {
+	ann.Send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+	for !strings.Contains(ann.Read(), "id='p'") {
 	}
 	if w.counted("limit.queue") == 0 {
 		t.Error("not counted")
@@ -103,9 +104,9 @@ func TestHC4BlockedSocket(t *testing.T) {
 func TestClientStateHoldsBackPresence(t *testing.T) {
 	w := newWorld(t, nil)
 	ann := w.client("ann", "a")
-	s := w.session(ann.jid)
-	ann.send("<inactive xmlns='urn:xmpp:csi:0'/><iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
-	ann.expect("id='p'")
+	s := w.session(ann.JID)
+	ann.Send("<inactive xmlns='urn:xmpp:csi:0'/><iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+	ann.Expect("id='p'")
 	waitFor(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return !s.link.writing })
 	s.Deliver(nil, "", stanza(wire.Presence, " from='b@x.net/1' id='p1'/>"))
 	s.Deliver(nil, "", stanza(wire.Message, " from='b@x.net/1' id='m0'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"))
@@ -117,12 +118,12 @@ func TestClientStateHoldsBackPresence(t *testing.T) {
 		t.Errorf("%d stanzas wait", waits)
 	}
 	s.Deliver(nil, "", stanza(wire.Message, " from='b@x.net/1' id='m1'><body>x</body></message>"))
-	ann.expect("id='p1'") // in order, before what could not wait
-	ann.expect("id='m0'")
-	ann.expect("id='m1'")
+	ann.Expect("id='p1'") // in order, before what could not wait
+	ann.Expect("id='m0'")
+	ann.Expect("id='m1'")
 	s.Deliver(nil, "", stanza(wire.Presence, " from='b@x.net/1' id='p2'/>"))
-	ann.send("<active xmlns='urn:xmpp:csi:0'/>")
-	ann.expect("id='p2'")
+	ann.Send("<active xmlns='urn:xmpp:csi:0'/>")
+	ann.Expect("id='p2'")
 }
 
 // TestHM12SilentClientIsGone: one who answers nothing is asked, then given up.
@@ -130,29 +131,29 @@ func TestHM12SilentClientIsGone(t *testing.T) {
 	w := newWorld(t, nil)
 	ann := w.client("ann", "a")
 	bob := w.client("bob", "b")
-	s := w.session(ann.jid)
-	ann.send("<presence to='bob@x.net/b'/>")
-	bob.expect("<presence", "from='ann@x.net/a'")
+	s := w.session(ann.JID)
+	ann.Send("<presence to='bob@x.net/b'/>")
+	bob.Expect("<presence", "from='ann@x.net/a'")
 	s.sweep(time.Now().Add(29 * time.Second))
 	s.sweep(time.Now().Add(32 * time.Second))
-	ann.expect("<ping ", "from='x.net'")
+	ann.Expect("<ping ", "from='x.net'")
 	s.sweep(time.Now().Add(58 * time.Second))
 	if s.current() == nil {
 		t.Fatal("given up too early")
 	}
 	s.sweep(time.Now().Add(62 * time.Second))
-	ann.expectEnd("connection-timeout")
-	bob.expect("<presence", "type='unavailable'", "from='ann@x.net/a'")
+	ann.ExpectEnd("connection-timeout")
+	bob.Expect("<presence", "type='unavailable'", "from='ann@x.net/a'")
 	if w.counted("conn.timeout") != 1 {
 		t.Error("not counted")
 	}
 	// One who answers stays.
 	carl := w.client("ann", "c")
-	s = w.session(carl.jid)
+	s = w.session(carl.JID)
 	s.sweep(time.Now().Add(6 * time.Minute))
-	ping := carl.expect("<ping ")
-	carl.send("<iq type='result' to='x.net' id='" + attr(ping, "id") + "'/><iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
-	carl.expect("id='p'")
+	ping := carl.Expect("<ping ")
+	carl.Send("<iq type='result' to='x.net' id='" + peertest.Attr(ping, "id") + "'/><iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+	carl.Expect("id='p'")
 	s.sweep(time.Now().Add(4 * time.Minute))
 	if s.current() == nil {
 		t.Error("an answer does not count")
@@ -163,10 +164,10 @@ func TestHF13PanicEndsOneSession(t *testing.T) {
 	w := newWorld(t, nil)
 	w.router.Serve("broken.x.net", brokenService{})
 	ann, bob := w.client("ann", "a"), w.client("bob", "b")
-	ann.send("<message to='broken.x.net'/>")
-	ann.expectEnd("internal-server-error")
-	bob.send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
-	bob.expect("id='p'")
+	ann.Send("<message to='broken.x.net'/>")
+	ann.ExpectEnd("internal-server-error")
+	bob.Send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+	bob.Expect("id='p'")
 	if w.counted("panic") != 1 {
 		t.Error("not counted")
 	}
@@ -174,34 +175,34 @@ func TestHF13PanicEndsOneSession(t *testing.T) {
 
 func TestHA8RevokedAccountIsOut(t *testing.T) {
 	w := newWorld(t, nil)
-	ann, bob := newMobile(w, "ann", func() *peer { return w.dial(w.plain) }), w.client("bob", "b")
+	ann, bob := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) }), w.client("bob", "b")
 	w.srv.Revoke("ann@x.net")
-	ann.expectEnd("not-authorized")
+	ann.ExpectEnd("not-authorized")
 	p := w.dial(w.plain)
-	p.login("ann")
-	p.send("<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + ann.id + "'/>")
-	p.expect("<failed")
-	bob.send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
-	bob.expect("id='p'")
+	p.Login("ann", "ann")
+	p.Send("<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + ann.ID + "'/>")
+	p.Expect("<failed")
+	bob.Send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+	bob.Expect("id='p'")
 }
 
 func TestShutdownIsAnnounced(t *testing.T) {
 	w := newWorld(t, nil)
 	bound, fresh, web := w.client("ann", "a"), w.dial(w.plain), w.dialWS("")
-	fresh.open()
-	web.login("bob")
-	web.bind("")
+	fresh.Open()
+	web.Login("bob", "bob")
+	web.Bind("")
 	done := make(chan error)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), peertest.Patience)
 		defer cancel()
 		done <- w.srv.Close(ctx)
 	}()
-	for _, p := range []*peer{bound, fresh, web} {
-		p.expectEnd("system-shutdown")
+	for _, p := range []*peertest.Client{bound, fresh, web} {
+		p.ExpectEnd("system-shutdown")
 	}
-	for _, p := range []*peer{bound, fresh, web} {
-		p.nc.Close()
+	for _, p := range []*peertest.Client{bound, fresh, web} {
+		p.Conn.Close()
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -210,13 +211,13 @@ func TestShutdownIsAnnounced(t *testing.T) {
 
 func TestHC3FullProcessTakesNoNewStream(t *testing.T) {
 	w := newWorld(t, nil)
-	ann := newMobile(w, "ann", func() *peer { return w.dial(w.plain) })
+	ann := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })
 	w.full.Store(true)
 	p := w.dial(w.plain)
-	p.expect("<stream:stream")
-	p.expectEnd("resource-constraint")
-	ann.send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
-	ann.expect("id='p'")
+	p.Expect("<stream:stream")
+	p.ExpectEnd("resource-constraint")
+	ann.Send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+	ann.Expect("id='p'")
 }
 
 func TestSessionsPerUserAreLimited(t *testing.T) {
@@ -224,9 +225,9 @@ func TestSessionsPerUserAreLimited(t *testing.T) {
 	w.client("ann", "a")
 	w.client("ann", "b")
 	p := w.dial(w.plain)
-	p.login("ann")
-	p.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
-	p.expect("type='error'", "<resource-constraint ")
+	p.Login("ann", "ann")
+	p.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+	p.Expect("type='error'", "<resource-constraint ")
 	w.client("bob", "a")
 	if w.counted("limit.sessions") != 1 {
 		t.Error("not counted")

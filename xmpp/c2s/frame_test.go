@@ -2,41 +2,24 @@ package c2s
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"testing"
 
+	"parley/internal/peertest"
 	"parley/xmpp/wire"
 )
 
 // clientFrame makes a masked frame.
-func clientFrame(first byte, payload []byte) []byte {
-	b := []byte{first}
-	switch n := len(payload); {
-	case n < 126:
-		b = append(b, 0x80|byte(n))
-	case n < 1<<16:
-		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
-	}
-	key := [4]byte{1, 2, 3, 4}
-	b = append(b, key[:]...)
-	data := bytes.Clone(payload)
-	unmask(data, key)
-	return append(b, data...)
-}
-
 func TestFrames(t *testing.T) {
 	long := bytes.Repeat([]byte("x"), 70_000)
 	var in []byte
-	in = append(in, clientFrame(0x81, []byte("<a/>"))...)
-	in = append(in, clientFrame(0x01, []byte("<b>"))...)
-	in = append(in, clientFrame(0x89, []byte("ping"))...)
-	in = append(in, clientFrame(0x00, long)...)
-	in = append(in, clientFrame(0x80, []byte("</b>"))...)
-	in = append(in, clientFrame(0x81, long[:200])...)
-	in = append(in, clientFrame(0x88, nil)...)
+	in = append(in, peertest.Frame(0x81, []byte("<a/>"))...)
+	in = append(in, peertest.Frame(0x01, []byte("<b>"))...)
+	in = append(in, peertest.Frame(0x89, []byte("ping"))...)
+	in = append(in, peertest.Frame(0x00, long)...)
+	in = append(in, peertest.Frame(0x80, []byte("</b>"))...)
+	in = append(in, peertest.Frame(0x81, long[:200])...)
+	in = append(in, peertest.Frame(0x88, nil)...)
 	want := []string{"1<a/>", "0", "9ping", "0", "1<b>" + string(long) + "</b>", "1" + string(long[:200]), "8"}
 	var f frames
 	for from, to := 0, 0; len(want) > 0; {
@@ -62,17 +45,17 @@ func TestHC8FramesRefused(t *testing.T) {
 		code uint16
 	}{
 		"unmasked":                       {[]byte{0x81, 1, 'x'}, closeProtocol},
-		"binary":                         {clientFrame(0x82, []byte("x")), closeUnsupported},
-		"fragmented ping":                {clientFrame(0x09, []byte("x")), closeProtocol},
-		"long ping":                      {clientFrame(0x89, make([]byte, 126)), closeProtocol},
-		"compressed":                     {clientFrame(0xC1, []byte("x")), closeProtocol},
-		"continuation of nothing":        {clientFrame(0x80, []byte("x")), closeProtocol},
-		"text inside a fragmented text":  {append(clientFrame(0x01, []byte("x")), clientFrame(0x81, []byte("x"))...), closeProtocol},
-		"unknown opcode":                 {clientFrame(0x83, []byte("x")), closeProtocol},
-		"unknown control opcode":         {clientFrame(0x8B, []byte("x")), closeProtocol},
-		"HX3 more than the limit at all": {clientFrame(0x81, make([]byte, 20_000))[:10], 0},
+		"binary":                         {peertest.Frame(0x82, []byte("x")), closeUnsupported},
+		"fragmented ping":                {peertest.Frame(0x09, []byte("x")), closeProtocol},
+		"long ping":                      {peertest.Frame(0x89, make([]byte, 126)), closeProtocol},
+		"compressed":                     {peertest.Frame(0xC1, []byte("x")), closeProtocol},
+		"continuation of nothing":        {peertest.Frame(0x80, []byte("x")), closeProtocol},
+		"text inside a fragmented text":  {append(peertest.Frame(0x01, []byte("x")), peertest.Frame(0x81, []byte("x"))...), closeProtocol},
+		"unknown opcode":                 {peertest.Frame(0x83, []byte("x")), closeProtocol},
+		"unknown control opcode":         {peertest.Frame(0x8B, []byte("x")), closeProtocol},
+		"HX3 more than the limit at all": {peertest.Frame(0x81, make([]byte, 20_000))[:10], 0},
 		"HX3 a length that is a lie":     {[]byte{0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, 0},
-		"HX3 fragments over the limit":   {append(clientFrame(0x01, make([]byte, 9_000)), clientFrame(0x80, make([]byte, 9_000))...), 0},
+		"HX3 fragments over the limit":   {append(peertest.Frame(0x01, make([]byte, 9_000)), peertest.Frame(0x80, make([]byte, 9_000))...), 0},
 	} {
 		var f frames
 		var err error
@@ -89,8 +72,8 @@ func TestHC8FramesRefused(t *testing.T) {
 }
 
 func FuzzFrames(f *testing.F) {
-	f.Add(clientFrame(0x81, []byte("<a/>")))
-	f.Add(append(clientFrame(0x01, []byte("<a")), clientFrame(0x80, []byte("/>"))...))
+	f.Add(peertest.Frame(0x81, []byte("<a/>")))
+	f.Add(append(peertest.Frame(0x01, []byte("<a")), peertest.Frame(0x80, []byte("/>"))...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var f frames
 		for {

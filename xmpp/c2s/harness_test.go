@@ -1,7 +1,6 @@
 package c2s
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -16,17 +15,16 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"parley/internal/event"
+	"parley/internal/peertest"
 	"parley/internal/store"
 	"parley/xmpp/auth"
 	"parley/xmpp/im"
 	"parley/xmpp/route"
-	"parley/xmpp/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -148,218 +146,27 @@ func (w *world) counted(name string) float64 {
 	return 0
 }
 
-// peer is a client that says what the test says.
-type peer struct {
-	t    *testing.T
-	nc   net.Conn
-	r    *bufio.Reader
-	scan wire.Scanner
-	buf  []byte
-	ws   bool
-	host string
-	jid  string
+func (w *world) dial(addr string) *peertest.Client { return peertest.Dial(w.t, addr, "x.net") }
+
+func (w *world) dialTLS(version uint16) *peertest.Client {
+	return peertest.DialTLS(w.t, w.tls, "x.net", version)
 }
 
-const patience = 5 * time.Second
-
-func (w *world) dial(addr string) *peer {
-	w.t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { nc.Close() })
-	p := &peer{t: w.t, nc: nc, r: bufio.NewReader(nc), scan: wire.Scanner{Limits: wire.AfterAuth}, host: "x.net"}
-	return p
+func (w *world) dialWS(query string) *peertest.Client {
+	return peertest.DialWS(w.t, w.http, "x.net", "/xmpp-websocket"+query)
 }
 
-func (w *world) dialTLS(version uint16) *peer {
-	p := w.dial(w.tls)
-	p.secure(version)
-	return p
-}
-
-func (p *peer) secure(version uint16) {
-	p.t.Helper()
-	tc := tls.Client(p.nc, &tls.Config{InsecureSkipVerify: true, ServerName: "x.net", MinVersion: version, MaxVersion: version})
-	if err := tc.Handshake(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.nc, p.r = tc, bufio.NewReader(tc)
-}
-
-// dialWS opens a WebSocket.
-func (w *world) dialWS(query string) *peer {
-	w.t.Helper()
-	p := w.dial(w.http)
-	p.ws = true
-	p.raw("GET /xmpp-websocket" + query + " HTTP/1.1\r\nHost: x.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: xmpp\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	res, err := http.ReadResponse(p.r, nil)
-	if err != nil || res.StatusCode != 101 {
-		w.t.Fatalf("%v %v", res, err)
-	}
-	return p
-}
-
-func (p *peer) raw(s string) {
-	p.t.Helper()
-	p.nc.SetWriteDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(p.nc, s); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// send sends elements; over WebSocket each is a message.
-func (p *peer) send(elements ...string) {
-	p.t.Helper()
-	for _, e := range elements {
-		if p.ws {
-			e = string(clientFrame(0x81, []byte(e)))
-		}
-		p.raw(e)
-	}
-}
-
-// read reads the next element as text; "" is the end of the connection.
-func (p *peer) read() string {
-	p.t.Helper()
-	p.nc.SetReadDeadline(time.Now().Add(patience))
-	if p.ws {
-		return p.readFrame()
-	}
-	for {
-		if b := bytes.TrimLeft(p.buf, " \n"); bytes.HasPrefix(b, []byte("<?xml")) || bytes.HasPrefix(b, []byte("<stream:stream")) {
-			if n, _, err := wire.ParseHeader(p.buf, wire.AfterAuth); err == nil {
-				h := string(p.buf[:n])
-				p.buf = p.buf[n:]
-				return h
-			}
-		} else if n, pk, err := p.scan.Next(p.buf); err == nil {
-			out := string(pk.Raw())
-			p.buf = p.buf[n:]
-			return out
-		} else if err == wire.ErrClosed {
-			p.buf = p.buf[n:]
-			p.scan = wire.Scanner{Limits: wire.AfterAuth}
-			return "</stream:stream>"
-		} else if err != wire.ErrIncomplete {
-			p.t.Fatalf("server sent %q: %v", p.buf, err)
-		}
-		chunk := make([]byte, 64<<10)
-		n, err := p.r.Read(chunk)
-		p.buf = append(p.buf, chunk[:n]...)
-		if n == 0 && err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
-				p.t.Fatalf("%s: nothing came; so far %q", p.jid, p.buf)
-			}
-			return ""
-		}
-	}
-}
-
-func (p *peer) readFrame() string {
-	p.t.Helper()
-	var h [10]byte
-	if _, err := io.ReadFull(p.r, h[:2]); err != nil {
-		if ne, ok := err.(net.Error); ok && ne.Timeout() {
-			p.t.Fatalf("%s: nothing came", p.jid)
-		}
-		return ""
-	}
-	n := int(h[1])
-	switch n {
-	case 126:
-		io.ReadFull(p.r, h[:2])
-		n = int(h[0])<<8 | int(h[1])
-	case 127:
-		io.ReadFull(p.r, h[:8])
-		n = int(h[5])<<16 | int(h[6])<<8 | int(h[7])
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(p.r, b); err != nil {
-		return ""
-	}
-	return string(b)
-}
-
-// expect reads the next element and wants it to hold each of the parts.
-func (p *peer) expect(parts ...string) string {
-	p.t.Helper()
-	got := p.read()
-	for _, want := range parts {
-		if !strings.Contains(got, want) {
-			p.t.Fatalf("%s: got %q, want %q", p.jid, got, want)
-		}
-	}
-	return got
-}
-
-// expectEnd wants the stream error and the end of the stream.
-func (p *peer) expectEnd(condition string) {
-	p.t.Helper()
-	if condition != "" {
-		p.expect("stream:error", "<"+condition+" ")
-	}
-	if p.ws {
-		p.expect("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>")
-		p.read() // the close frame
-	} else {
-		p.expect("</stream:stream>")
-	}
-	if got := p.read(); got != "" {
-		p.t.Fatalf("after the end: %q", got)
-	}
-}
-
-func (p *peer) header() string {
-	if p.ws {
-		return "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='" + p.host + "' version='1.0'/>"
-	}
-	return "<?xml version='1.0'?><stream:stream to='" + p.host + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
-}
-
-// open opens the stream and returns the features.
-func (p *peer) open() string {
-	p.t.Helper()
-	p.send(p.header())
-	p.expect("from='x.net'", "version='1.0'")
-	return p.expect("<stream:features")
-}
-
-// login logs in and opens the stream again; user "" is a guest. It does not bind.
-func (p *peer) login(user string) {
-	p.t.Helper()
-	p.open()
-	if user == "" {
-		p.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>")
-	} else {
-		// The first step by hand, the proof by sasl's client, see scramLogin.
-		scramLogin(p, user)
-	}
-	if user == "" {
-		p.expect("<success")
-	}
-	p.open()
-}
-
-// bind binds and returns the peer.
-func (p *peer) bind(resource string) *peer {
-	p.t.Helper()
-	inner := ""
-	if resource != "" {
-		inner = "<resource>" + resource + "</resource>"
-	}
-	p.send("<iq xmlns='jabber:client' type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>" + inner + "</bind></iq>")
-	got := p.expect("type='result'", "<jid>")
-	p.jid = got[strings.Index(got, "<jid>")+5 : strings.Index(got, "</jid>")]
-	return p
-}
-
-func (w *world) client(user, resource string) *peer {
+// client logs in over TCP; the password of a user is the name, and "" is a guest.
+func (w *world) client(user, resource string) *peertest.Client {
 	w.t.Helper()
 	p := w.dial(w.plain)
-	p.login(user)
-	return p.bind(resource)
+	p.Login(user, user)
+	return p.Bind(resource)
+}
+
+func newMobile(w *world, user string, dial func() *peertest.Client) *peertest.Mobile {
+	w.t.Helper()
+	return peertest.NewMobile(user, user, dial)
 }
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

@@ -1,81 +1,48 @@
 package c2s
 
 import (
-	"encoding/base64"
+	"crypto/tls"
 	"strings"
 	"testing"
 
-	"crypto/tls"
-
-	"mellium.im/sasl"
+	"parley/internal/peertest"
 )
-
-// scramLogin logs in by SCRAM-SHA-256 with another project's client.
-func scramLogin(p *peer, user string) {
-	p.t.Helper()
-	n := sasl.NewClient(sasl.ScramSha256, sasl.Credentials(func() ([]byte, []byte, []byte) { return []byte(user), []byte(user), nil }))
-	_, first, err := n.Step(nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>" + base64.StdEncoding.EncodeToString(first) + "</auth>")
-	challenge := p.expect("<challenge")
-	_, proof, err := n.Step(content(p.t, challenge))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.send("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" + base64.StdEncoding.EncodeToString(proof) + "</response>")
-	if more, _, err := n.Step(content(p.t, p.expect("<success"))); err != nil || more {
-		p.t.Fatal("the server's signature is wrong: ", err)
-	}
-}
-
-func content(t *testing.T, element string) []byte {
-	t.Helper()
-	_, s, _ := strings.Cut(element, ">")
-	s, _, _ = strings.Cut(s, "<")
-	b, err := base64.StdEncoding.DecodeString(s)
-	if err != nil {
-		t.Fatalf("%s: %v", element, err)
-	}
-	return b
-}
 
 func TestLoginOverEveryDoor(t *testing.T) {
 	w := newWorld(t, nil)
-	doors := map[string]func() *peer{
-		"plain":      func() *peer { return w.dial(w.plain) },
-		"direct TLS": func() *peer { return w.dialTLS(tls.VersionTLS13) },
-		"STARTTLS": func() *peer {
+	doors := map[string]func() *peertest.Client{
+		"plain":      func() *peertest.Client { return w.dial(w.plain) },
+		"direct TLS": func() *peertest.Client { return w.dialTLS(tls.VersionTLS13) },
+		"STARTTLS": func() *peertest.Client {
 			p := w.dial(w.plain)
-			if f := p.open(); !strings.Contains(f, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'>") {
+			if f := p.Open(); !strings.Contains(f, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'>") {
 				t.Errorf("no STARTTLS in %s", f)
 			}
-			p.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-			p.expect("<proceed")
-			p.secure(tls.VersionTLS12)
+			p.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+			p.Expect("<proceed")
+			p.Secure(tls.VersionTLS12)
 			return p
 		},
-		"WebSocket": func() *peer { return w.dialWS("?room=r1") },
+		"WebSocket": func() *peertest.Client { return w.dialWS("?room=r1") },
 	}
 	for name, dial := range doors {
 		for _, user := range []string{"ann", ""} {
 			t.Run(name+" "+user, func(t *testing.T) {
 				p := dial()
-				p.t = t
-				p.login(user)
-				p.bind("")
-				if user != "" && !strings.HasPrefix(p.jid, "ann@x.net/") {
-					t.Errorf("bound as %s", p.jid)
+				p.T = t
+				p.Login(user, user)
+				p.Bind("")
+				if user != "" && !strings.HasPrefix(p.JID, "ann@x.net/") {
+					t.Errorf("bound as %s", p.JID)
 				}
-				p.send("<iq xmlns='jabber:client' to='x.net' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
-				p.expect("<iq ", "to='"+p.jid+"'", "from='x.net'", "id='1'", "type='result'")
-				if p.ws {
-					p.send("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>")
+				p.Send("<iq xmlns='jabber:client' to='x.net' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
+				p.Expect("<iq ", "to='"+p.JID+"'", "from='x.net'", "id='1'", "type='result'")
+				if p.WS {
+					p.Send("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>")
 				} else {
-					p.send("</stream:stream>")
+					p.Send("</stream:stream>")
 				}
-				p.expectEnd("")
+				p.ExpectEnd("")
 			})
 		}
 	}
@@ -84,7 +51,7 @@ func TestLoginOverEveryDoor(t *testing.T) {
 func TestFeatures(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Caps = "<c xmlns='caps'/>" })
 	p := w.dial(w.plain)
-	f := p.open()
+	f := p.Open()
 	for _, want := range []string{"<mechanism>SCRAM-SHA-256</mechanism>", "<mechanism>ANONYMOUS</mechanism>", "<max-bytes>10000</max-bytes>", "urn:xmpp:stream-limits:0"} {
 		if !strings.Contains(f, want) {
 			t.Errorf("%s is missing in %s", want, f)
@@ -94,15 +61,15 @@ func TestFeatures(t *testing.T) {
 		t.Errorf("HA5 PLAIN or -PLUS without TLS: %s", f)
 	}
 	p = w.dialTLS(tls.VersionTLS13)
-	f = p.open()
+	f = p.Open()
 	for _, want := range []string{"<mechanism>SCRAM-SHA-256-PLUS</mechanism>", "<mechanism>PLAIN</mechanism>", "<channel-binding type='tls-exporter'/>", "<channel-binding type='tls-server-end-point'/>"} {
 		if !strings.Contains(f, want) {
 			t.Errorf("%s is missing in %s", want, f)
 		}
 	}
-	p.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + b64("\x00ann\x00ann") + "</auth>")
-	p.expect("<success")
-	f = p.open()
+	p.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + b64("\x00ann\x00ann") + "</auth>")
+	p.Expect("<success")
+	f = p.Open()
 	for _, want := range []string{"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'", "<sm xmlns='urn:xmpp:sm:3'/>", "<csi xmlns='urn:xmpp:csi:0'/>", "<c xmlns='caps'/>", "<max-bytes>262144</max-bytes>"} {
 		if !strings.Contains(f, want) {
 			t.Errorf("%s is missing in %s", want, f)
@@ -114,27 +81,27 @@ func TestMessageBetweenDoors(t *testing.T) {
 	w := newWorld(t, nil)
 	ann := w.client("ann", "a")
 	bob := w.dialWS("")
-	bob.login("bob")
-	bob.bind("b")
-	ann.send("<message to='bob@x.net/b' id='1'><body>over TCP</body></message>")
-	bob.expect("<message xmlns='jabber:client' to='bob@x.net/b' from='ann@x.net/a' id='1'><body>over TCP</body></message>")
-	bob.send("<message xmlns='jabber:client' to='ann@x.net/a' id='2'><body>over WebSocket</body></message>")
-	ann.expect("<message to='ann@x.net/a' from='bob@x.net/b' id='2'><body>over WebSocket</body></message>")
+	bob.Login("bob", "bob")
+	bob.Bind("b")
+	ann.Send("<message to='bob@x.net/b' id='1'><body>over TCP</body></message>")
+	bob.Expect("<message xmlns='jabber:client' to='bob@x.net/b' from='ann@x.net/a' id='1'><body>over TCP</body></message>")
+	bob.Send("<message xmlns='jabber:client' to='ann@x.net/a' id='2'><body>over WebSocket</body></message>")
+	ann.Expect("<message to='ann@x.net/a' from='bob@x.net/b' id='2'><body>over WebSocket</body></message>")
 	long := strings.Repeat("x", 100_000)
-	ann.send("<message to='bob@x.net/b'><body>" + long + "</body></message>")
-	bob.expect(long)
-	bob.send("<message xmlns='jabber:client' to='ann@x.net/a'><body>" + long + "</body></message>")
-	ann.expect(long)
+	ann.Send("<message to='bob@x.net/b'><body>" + long + "</body></message>")
+	bob.Expect(long)
+	bob.Send("<message xmlns='jabber:client' to='ann@x.net/a'><body>" + long + "</body></message>")
+	ann.Expect(long)
 }
 
 func TestHA7ResourceConflict(t *testing.T) {
 	w := newWorld(t, nil)
 	first := w.client("ann", "a")
 	second := w.client("ann", "a")
-	first.expectEnd("conflict")
-	second.send("<iq to='x.net' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
-	second.expect("type='result'")
+	first.ExpectEnd("conflict")
+	second.Send("<iq to='x.net' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
+	second.Expect("type='result'")
 	bob := w.client("bob", "a")
-	bob.send("<message to='ann@x.net/a'/>")
-	second.expect("from='bob@x.net/a'")
+	bob.Send("<message to='ann@x.net/a'/>")
+	second.Expect("from='bob@x.net/a'")
 }
