@@ -38,7 +38,17 @@ type Client struct {
 // Dial opens a TCP connection.
 func Dial(t testing.TB, addr, host string) *Client {
 	t.Helper()
-	nc, err := net.DialTimeout("tcp", addr, Patience)
+	return DialFrom(t, "", addr, host)
+}
+
+// DialFrom is Dial from this local address, which is how limits per source tell clients on one machine apart.
+func DialFrom(t testing.TB, source, addr, host string) *Client {
+	t.Helper()
+	d := net.Dialer{Timeout: Patience}
+	if source != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
+	}
+	nc, err := d.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,4 +357,22 @@ func Attr(element, name string) string {
 		return ""
 	}
 	return s
+}
+
+// CloseCode reads frames until the close frame of a WebSocket and returns its code; 0 means that there was none.
+func (p *Client) CloseCode() uint16 {
+	p.T.Helper()
+	p.Conn.SetReadDeadline(time.Now().Add(Patience))
+	for {
+		first, err := p.r.Peek(4)
+		if err != nil {
+			return 0
+		}
+		if first[0] == 0x88 {
+			return binary.BigEndian.Uint16(first[2:])
+		}
+		if p.readFrame() == "" {
+			return 0
+		}
+	}
 }
