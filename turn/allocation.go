@@ -26,6 +26,8 @@ type allocation struct {
 	local   net.Addr
 	closed  atomic.Bool
 
+	forgotten atomic.Bool // by pion
+
 	table atomic.Pointer[table] // replaced with Server.mu held
 	up    limit.Bucket          // only the goroutine that reads from the client
 	down  limit.Bucket          // only the goroutine that reads from the peers
@@ -99,15 +101,15 @@ func (s *Server) admit(user string, now time.Time) int {
 		return insufficientCapacity
 	case len(s.users[user]) >= s.cfg.Allocations:
 		return quotaReached
-	case now.Before(s.ended[user]):
+	case s.ended.has(user, now):
 		return unauthorized
 	}
 	return 0
 }
 
-// Close ends the allocation: the relayed address is gone, and pion notices it when ReadFrom returns. It may be called
-// more than once.
-func (a *allocation) Close() error {
+// end ends the allocation: the relayed address is gone, and pion notices it when ReadFrom returns. It may be called more
+// than once.
+func (a *allocation) end() error {
 	if a.closed.Swap(true) {
 		return nil
 	}
@@ -129,8 +131,9 @@ func (a *allocation) Close() error {
 	}
 	d.tuples.Unlock()
 	d.mu.Unlock()
+	err := a.socket.Close()
 	d.meter.now.Add(-1)
-	return a.socket.Close()
+	return err
 }
 
 // change replaces the table of an allocation by what edit makes of a copy of it, unless edit returns an error code or the

@@ -20,7 +20,7 @@ type batch struct {
 	gso  atomic.Bool // sending together works
 }
 
-// newBatch returns nil if the socket is of a kind that does not let us.
+// newBatch returns nil if the socket is of a kind that does not let us. It only looks: see gather.
 func newBatch(conn *net.UDPConn) *batch {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -37,6 +37,14 @@ func newBatch(conn *net.UDPConn) *batch {
 	return b
 }
 
+// gather lets datagrams come together. It is called before anybody is told of the socket: what the kernel has queued
+// until then comes one by one.
+func (b *batch) gather() {
+	b.raw.Control(func(fd uintptr) {
+		unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1) // older kernels give one by one
+	})
+}
+
 // read calls take with what arrives until an error. While it waits and while the kernel copies it has the socket, while
 // take runs it has not, so that closing the socket never waits for take.
 func (b *batch) read(take func(b []byte, size int, from netip.AddrPort)) error {
@@ -47,12 +55,6 @@ func (b *batch) read(take func(b []byte, size int, from netip.AddrPort)) error {
 		from   netip.AddrPort
 		failed error
 	)
-	err := b.raw.Control(func(fd uintptr) {
-		unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1) // older kernels give one by one
-	})
-	if err != nil {
-		return err
-	}
 	receive := func(fd uintptr) bool {
 		memory = buffers.Get().(*[largest]byte)
 		n, size, from, failed = receive(int(fd), memory[:])

@@ -12,6 +12,8 @@ type batch struct{}
 
 func newBatch(*net.UDPConn) *batch { return nil }
 
+func (*batch) gather() {}
+
 func (*batch) read(func([]byte, int, netip.AddrPort)) error { return nil }
 
 func (*batch) send([]byte, int, netip.AddrPort) bool { return false }

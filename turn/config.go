@@ -55,6 +55,10 @@ type Config struct {
 	ConnectionRate limit.Rate    `help:"new TCP and TLS connections a second of one source"`
 }
 
+// leastBandwidth is what one call with voice alone needs. With it the largest message is held back for half a second at
+// most.
+const leastBandwidth Bitrate = 32_000
+
 // Default returns the configuration that needs no more than Realm, Secret and Relays.
 func Default() Config {
 	return Config{
@@ -95,6 +99,7 @@ func (c Config) Check() error {
 		wrong(r != PortRange{} && (r.First == 0 || r.First > r.Last), "port range %d to %d is empty", r.First, r.Last)
 	}
 	wrong(c.Capacity < 1 || c.Allocations < 1 || c.Permissions < 1 || c.Channels < 1, "every quota has to be at least 1")
+	wrong(c.Bandwidth != 0 && c.Bandwidth < leastBandwidth, "bandwidth is less than %d bit/s", leastBandwidth)
 	wrong(c.Lifetime < time.Second || c.MaxLifetime < c.Lifetime || c.MaxLifetime > time.Hour || c.MaxAge < c.MaxLifetime,
 		"lifetimes have to rise: 1 s, lifetime, longest lifetime, 1 h and age")
 	wrong(c.Replies.PerSecond <= 0 || c.Replies.Burst < 1 || c.Replies.PerSecond+c.Replies.Burst > 100,

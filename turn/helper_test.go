@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,7 +72,8 @@ func listen(t testing.TB) (l Listeners, addrs map[string]netip.AddrPort) {
 		t.Fatal(err)
 	}
 	addrs = map[string]netip.AddrPort{"udp": addrPort(udp.LocalAddr()), "tcp": addrPort(tcp.Addr()), "tls": addrPort(secure.Addr())}
-	return Listeners{[]net.PacketConn{udp}, []net.Listener{tcp, tls.NewListener(secure, certificate(t))}}, addrs
+	config, _ := certificate()
+	return Listeners{[]net.PacketConn{udp}, []net.Listener{tcp, tls.NewListener(secure, config)}}, addrs
 }
 
 // start starts a server that ends with the test.
@@ -100,26 +102,28 @@ func startOn(t testing.TB, l Listeners, addrs map[string]netip.AddrPort, edit fu
 	return &testServer{s, addrs, reg}
 }
 
-var tlsConfig *tls.Config
-
-// certificate makes a certificate for the tests, once.
-func certificate(t testing.TB) *tls.Config {
-	t.Helper()
-	if tlsConfig != nil {
-		return tlsConfig
-	}
+// certificate is a certificate of the tests for localhost and 127.0.0.1, and who believes it.
+var certificate = sync.OnceValues(func() (*tls.Config, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	cert := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(crand.Reader, cert, cert, key.Public(), key)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{loopback.AsSlice()},
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(crand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	tlsConfig = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	return tlsConfig
-}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
+})
 
 // dial connects to a server's listener from a local address, which may be empty.
 func (s *testServer) dial(t testing.TB, network, from string) net.Conn {
@@ -139,7 +143,8 @@ func (s *testServer) dial(t testing.TB, network, from string) net.Conn {
 		t.Fatal(err)
 	}
 	if network == "tls" {
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+		_, pool := certificate()
+		conn = tls.Client(conn, &tls.Config{RootCAs: pool, ServerName: "localhost"})
 	}
 	t.Cleanup(func() { hangUp(conn) })
 	return conn

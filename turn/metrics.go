@@ -13,6 +13,9 @@ type meter struct {
 	up      flow          // from clients to peers
 	down    flow          // from peers to clients
 	streams atomic.Int64  // TCP and TLS connections
+
+	registry   prometheus.Registerer
+	registered []prometheus.Collector
 }
 
 type flow struct{ packets, bytes atomic.Uint64 }
@@ -22,8 +25,12 @@ func (f *flow) add(packets, bytes int) {
 	f.bytes.Add(uint64(bytes))
 }
 
-// register registers the metrics. What was refused is counted by event.Recorder.
+// register registers the metrics, all of them or none; reg may be nil. What was refused is counted by event.Recorder.
 func (m *meter) register(reg prometheus.Registerer) error {
+	if reg == nil {
+		return nil
+	}
+	m.registry = reg
 	counter := func(name, help, direction string, v *atomic.Uint64) prometheus.Collector {
 		opts := prometheus.CounterOpts{Name: name, Help: help}
 		if direction != "" {
@@ -48,8 +55,18 @@ func (m *meter) register(reg prometheus.Registerer) error {
 		counter("parley_turn_relayed_packets_total", packets, "down", &m.down.packets),
 	} {
 		if err := reg.Register(c); err != nil {
+			m.unregister()
 			return err
 		}
+		m.registered = append(m.registered, c)
 	}
 	return nil
+}
+
+// unregister takes back what register has done, so that another server can be started.
+func (m *meter) unregister() {
+	for _, c := range m.registered {
+		m.registry.Unregister(c)
+	}
+	m.registered = nil
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"parley/internal/limit"
@@ -15,11 +16,15 @@ import (
 // calls ReadFrom once: there our relay runs, and it returns when the allocation has ended. So pion sees no data, and the
 // relay costs no second goroutine.
 
-// ReadFrom relays what peers send until the allocation ends.
+// ReadFrom relays what peers send until the allocation ends. The goroutine ends here if it was pion that ended it.
 func (a *allocation) ReadFrom([]byte) (int, net.Addr, error) {
 	defer a.door.running.Done()
 	err := a.socket.run(a.fromPeer)
-	a.Close()
+	a.end()
+	if a.forgotten.Load() {
+		// On an error pion deletes what it has for the five-tuple, which by now may be a new allocation of the client's.
+		runtime.Goexit()
+	}
 	return 0, nil, err
 }
 
@@ -115,6 +120,12 @@ func appendIndication(b []byte, from netip.AddrPort, data []byte) []byte {
 	m = stun.AppendAddr(m, stun.XORPeerAddress, from)
 	m = stun.Append(m, stun.Data, data)
 	return append(b, m...)
+}
+
+// Close is how pion ends the allocation: at its expiry and when a client gives it up.
+func (a *allocation) Close() error {
+	a.forgotten.Store(true)
+	return a.end()
 }
 
 // What else a net.PacketConn has. Pion writes nothing and sets no deadlines.

@@ -169,7 +169,7 @@ func (s *Server) key(username string) []byte {
 // a call does not end because an hour is over, but because its user has left.
 func (k *desk) welcome(user string, expiry time.Time, a *allocation) bool {
 	k.mu.Lock()
-	gone := k.now.Before(k.ended[user])
+	gone := k.ended.has(user, k.now)
 	k.mu.Unlock()
 	mine := a != nil && a.user == user && k.now.Sub(a.born) < k.cfg.MaxAge
 	return !gone && expiry.Before(k.now.Add(MaxTTL+leeway)) && (k.now.Before(expiry) || mine)

@@ -43,7 +43,7 @@ type Server struct {
 	mu      sync.Mutex // guards what follows; taken before the mutex of a door
 	closing bool
 	users   map[string][]*allocation
-	ended   map[string]time.Time // users who ended, until when their credentials are refused
+	ended   ended
 	streams map[net.Conn]struct{}
 
 	logging sync.Mutex   // guards lines
@@ -63,7 +63,8 @@ type door struct {
 // sources is how many sources of requests and users are remembered at a time.
 const sources = 1 << 16
 
-// New starts a server. When it returns an error the listeners are still the caller's. Events may be nil.
+// New starts a server. When it returns an error the listeners are still the caller's. Events and reg may be nil; the
+// metrics stay registered until Close.
 func New(cfg Config, l Listeners, events *event.Recorder, reg prometheus.Registerer) (*Server, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func New(cfg Config, l Listeners, events *event.Recorder, reg prometheus.Registe
 		replies:     limit.NewSources[netip.Addr](0, cfg.Replies, sources),
 		requests:    limit.NewSources[string](0, cfg.Requests, sources),
 		connections: limit.NewSources[netip.Addr](cfg.Connections, cfg.ConnectionRate, sources),
-		users:       make(map[string][]*allocation), ended: make(map[string]time.Time), streams: make(map[net.Conn]struct{}),
+		users:       make(map[string][]*allocation), streams: make(map[net.Conn]struct{}),
 		lines: limit.NewBucket(limit.Rate{PerSecond: 10, Burst: 50}),
 	}
 	for _, conn := range l.Packets {
@@ -94,6 +95,7 @@ func New(cfg Config, l Listeners, events *event.Recorder, reg prometheus.Registe
 		return nil, fmt.Errorf("turn: %w", err)
 	}
 	if s.pion, err = newPion(s); err != nil {
+		s.meter.unregister()
 		return nil, fmt.Errorf("turn: %w", err)
 	}
 	for i, conn := range l.Packets {
@@ -137,18 +139,12 @@ func (s *Server) Allocations() int { return int(s.meter.now.Load()) }
 // End ends a user's participation (kick, leave): the allocations end before it returns, and the credentials that the user
 // holds are refused from now on.
 func (s *Server) End(user string) {
-	now := time.Now()
 	s.mu.Lock()
-	for u, until := range s.ended {
-		if now.After(until) {
-			delete(s.ended, u)
-		}
-	}
-	s.ended[user] = now.Add(MaxTTL + 2*leeway)
+	s.ended.add(user, time.Now())
 	allocations := slices.Clone(s.users[user])
 	s.mu.Unlock()
 	for _, a := range allocations {
-		a.Close()
+		a.end()
 		a.path.end()
 	}
 }
@@ -185,10 +181,11 @@ func (s *Server) Close() error {
 		hangUp(conn)
 	}
 	for _, a := range allocations {
-		a.Close()
+		a.end()
 	}
 	errs = append(errs, s.pion.Close())
 	s.running.Wait()
+	s.meter.unregister()
 	return errors.Join(errs...)
 }
 

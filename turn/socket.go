@@ -35,7 +35,11 @@ var buffers = sync.Pool{New: func() any { return new([largest]byte) }}
 // newSocket takes over a socket.
 func newSocket(conn net.PacketConn) *socket {
 	if udp, ok := conn.(*net.UDPConn); ok {
-		return &socket{udp, newBatch(udp)}
+		batch := newBatch(udp)
+		if batch != nil {
+			batch.gather()
+		}
+		return &socket{udp, batch}
 	}
 	if d, ok := conn.(datagrams); ok {
 		return &socket{d, nil}

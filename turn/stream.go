@@ -62,7 +62,7 @@ func (d *door) admitStream(conn net.Conn) {
 		}()
 		hangUp(conn)
 		if a := d.find(from); a != nil {
-			a.Close()
+			a.end()
 		}
 		d.meter.streams.Add(-1)
 		d.connections.Close(source)

@@ -305,6 +305,7 @@ func TestRetransmission(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *Config) { c.Lifetime, c.MaxLifetime = time.Second, 2*time.Second })
 	c := s.raw(t, "udp", "romeo")
 	relayed := c.allocate()

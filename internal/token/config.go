@@ -121,13 +121,13 @@ func checkSecret(secret string, development bool) error {
 func keyURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("the URL of the keys is not well-formed") // url's error shows it, with a password in it
 	}
 	if u.Host == "" || u.User != nil || u.Fragment != "" {
-		return nil, fmt.Errorf("%q is not the address of a key server", raw)
+		return nil, fmt.Errorf("%q is not the address of a key server", u.Redacted())
 	}
 	if u.Scheme != "https" && !(u.Scheme == "http" && isLoopbackName(u.Hostname())) {
-		return nil, fmt.Errorf("%q is not https", raw)
+		return nil, fmt.Errorf("%q is not https", u.Redacted())
 	}
 	return u, nil
 }

@@ -48,7 +48,8 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		"plain http":         func(_ *Config, i *Issuer) { i.JWKS = "http://keys.example/jwks" },
 		"other scheme":       func(_ *Config, i *Issuer) { i.JWKS = "file:///etc/passwd" },
 		"server without //":  func(_ *Config, i *Issuer) { i.KeyServer = "keys.example" },
-		"user in the URL":    func(_ *Config, i *Issuer) { i.JWKS = "https://user:pw@keys.example/jwks" },
+		"user in the URL":    func(_ *Config, i *Issuer) { i.JWKS = "https://user:hunter2@keys.example/jwks" },
+		"no URL":             func(_ *Config, i *Issuer) { i.JWKS = "https://user:hunter2@keys example/%zz" },
 		"refreshed too soon": func(_ *Config, i *Issuer) { i.JWKS, i.Refresh = "https://keys.example/jwks", time.Second },
 		"twice":              func(c *Config, i *Issuer) { c.Issuers = []Issuer{*i} },
 	} {
@@ -56,9 +57,13 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 			cfg, i := DefaultConfig(), Issuer{Name: "app", Audiences: any, Secrets: []string{secret}}
 			change(&cfg, &i)
 			cfg.Issuers = append(cfg.Issuers, i)
-			if c, err := New(cfg, Options{}); err == nil {
+			c, err := New(cfg, Options{})
+			if err == nil {
 				c.Close()
-				t.Error("accepted")
+				t.Fatal("accepted")
+			}
+			if text := err.Error(); strings.Contains(text, "hunter2") || strings.Contains(text, secret) {
+				t.Errorf("the error tells a secret: %v", err)
 			}
 		})
 	}

@@ -19,9 +19,9 @@ import (
 
 func TestVectors(t *testing.T) {
 	for _, v := range []struct {
-		name, mechanism, salt                               string
-		hash                                                func() hash.Hash
-		serverNonce                                         string
+		name, mechanism, salt                              string
+		hash                                               func() hash.Hash
+		serverNonce                                        string
 		clientFirst, serverFirst, clientFinal, serverFinal string
 	}{
 		{"RFC 5802 §5", "SCRAM-SHA-1", "QSXCR+Q6sek8bf92", sha1.New, "3rfcNHYJY1ZVvWVs7j",

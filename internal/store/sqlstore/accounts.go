@@ -149,7 +149,8 @@ func insertCredentials(ctx context.Context, tx *sql.Tx, addr string, credentials
 	for _, c := range credentials {
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO credential (addr, mechanism, salt, iterations, stored_key, server_key)
-			VALUES ($1, $2, $3, $4, $5, $6)`, addr, c.Mechanism, c.Salt, c.Iterations, c.StoredKey, c.ServerKey)
+			VALUES ($1, $2, $3, $4, $5, $6)`, addr, c.Mechanism, blob(c.Salt), c.Iterations, blob(c.StoredKey),
+			blob(c.ServerKey))
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ type room struct {
 	seq    int64 // of the latest message
 	mark   int64 // of the last transaction that wrote the room
 	exists bool
-	ids    map[string]bool // those of the batch's messages that the room's history holds
+	ids    map[string]int64 // those of the batch's messages that the room's history holds, with their numbers
 
 	touched      bool
 	remove       bool // before everything else
@@ -61,7 +61,7 @@ func (b *batch) load(writes []write, lock string) error {
 		FROM room_epoch e LEFT JOIN room r ON r.room = e.room WHERE e.addr IN (`, `?`, `)`, addrs,
 		func(rows *sql.Rows) error {
 			var addr string
-			r := &room{ids: make(map[string]bool)}
+			r := &room{ids: make(map[string]int64)}
 			err := rows.Scan(&r.key, &addr, &r.epoch, &r.seq, &r.mark, &r.exists)
 			b.rooms[addr] = r
 			return err
@@ -89,13 +89,13 @@ func (b *batch) loadIDs(writes []write) error {
 			}
 		}
 	}
-	return b.query(`SELECT room, id FROM room_message WHERE (room, id) IN (VALUES `, `(CAST(? AS BIGINT), ?)`, `)`, ids,
+	return b.query(`SELECT room, id, seq FROM room_message WHERE (room, id) IN (VALUES `, `(CAST(? AS BIGINT), ?)`, `)`, ids,
 		func(rows *sql.Rows) error {
-			var key int64
+			var key, seq int64
 			var id string
-			err := rows.Scan(&key, &id)
+			err := rows.Scan(&key, &id, &seq)
 			if err == nil {
-				byKey[key].ids[id] = true
+				byKey[key].ids[id] = seq
 			}
 			return err
 		})
@@ -110,7 +110,7 @@ func (b *batch) apply(c *store.Change) error {
 	case r == nil, r.epoch != c.Epoch:
 		return store.ErrStale
 	case c.Delete:
-		*r = room{key: r.key, epoch: r.epoch, seq: r.seq, ids: make(map[string]bool), touched: true, remove: true}
+		*r = room{key: r.key, epoch: r.epoch, seq: r.seq, ids: make(map[string]int64), touched: true, remove: true}
 		return nil
 	case !r.exists && c.Put == nil && len(c.Affiliations)+len(c.Messages) > 0:
 		return store.ErrNotFound
@@ -126,11 +126,12 @@ func (b *batch) apply(c *store.Change) error {
 		r.affiliations[a.Addr] = a
 	}
 	for _, m := range c.Messages {
-		if !r.ids[m.ID] {
-			r.ids[m.ID] = true
-			r.seq++
-			r.messages = append(r.messages, m)
+		if seq, ok := r.ids[m.ID]; ok && seq > r.floor {
+			continue
 		}
+		r.seq++
+		r.ids[m.ID] = r.seq
+		r.messages = append(r.messages, m)
 	}
 	if c.Keep > 0 && len(c.Messages) > 0 {
 		r.floor = max(r.floor, r.seq-int64(c.Keep))
@@ -150,7 +151,7 @@ func (b *batch) store(mark int64) error {
 			removed = append(removed, []any{r.key})
 		}
 		if p := r.put; p != nil {
-			put = append(put, []any{r.key, addr, p.Config, millis(p.Created), p.Subject, millis(p.SubjectAt)})
+			put = append(put, []any{r.key, addr, blob(p.Config), millis(p.Created), blob(p.Subject), millis(p.SubjectAt)})
 		}
 		for _, a := range r.affiliations {
 			if a.Name == "none" {
@@ -165,7 +166,7 @@ func (b *batch) store(mark int64) error {
 		for i, m := range r.messages {
 			seq := r.seq - int64(len(r.messages)-1-i)
 			if seq > r.floor {
-				messages = append(messages, []any{r.key, seq, m.ID, millis(m.At), m.Sender, m.Tail})
+				messages = append(messages, []any{r.key, seq, m.ID, millis(m.At), m.Sender, blob(m.Tail)})
 			}
 		}
 	}

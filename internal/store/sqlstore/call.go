@@ -79,6 +79,15 @@ func isKey(s string) bool { return s != "" && len(s) <= keyLimit && isText(s) }
 // isText reports that s can be stored: PostgreSQL's text holds neither NUL nor what is not UTF-8.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
+// blob returns bytes as they are stored. SQLite's driver cannot tell empty bytes from missing ones when it reads; so that
+// both databases give the same answer, empty ones are stored as missing.
+func blob(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
 // millis and fromMillis convert the times.
 func millis(t time.Time) int64 { return t.UnixMilli() }
 

@@ -195,6 +195,7 @@ func checkRoom(t *testing.T, s store.Store, room, rounds int) (written []int) {
 func TestHF7HF8KilledPostgres(t *testing.T) {
 	for name, patience := range map[string]time.Duration{"patient": 20 * time.Second, "impatient": 30 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := peertest.OwnPostgres(t)
 			s := mustOpen(t, server.Database(t), Options{Patience: patience})
 			stop := make(chan struct{})

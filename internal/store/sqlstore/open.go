@@ -8,6 +8,8 @@
 // Rooms are written by one goroutine that commits whatever is queued in one transaction (group commit). It first locks
 // the rows of room_epoch for all rooms of the batch, and they stand for everything that the rooms hold; so no rule
 // spans rows that are not locked, and READ COMMITTED is enough. Writes to accounts run SERIALIZABLE.
+//
+// Bytes that are empty come back as nil.
 package sqlstore
 
 import (

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -133,6 +134,8 @@ func TestBatchMeansTheSameAsSingleWrites(t *testing.T) {
 			return list
 		}
 		single, batched := "single", "batched"
+		mustClaim(t, s, single) // so that the epoch before the script's is one too
+		mustClaim(t, s, batched)
 		var one []error
 		for _, c := range script(single, mustClaim(t, s, single)) {
 			one = append(one, write1(s, c))
@@ -159,6 +162,69 @@ func TestBatchMeansTheSameAsSingleWrites(t *testing.T) {
 			equal(t, addr+" config", string(room.Config), "2")
 			equal(t, addr+" affiliations", affiliations, []store.Affiliation{{Addr: "c", Name: "owner"}})
 			equal(t, addr+" history", history(t, s, addr, 99), []string{"5", "6", "7", "8"})
+		}
+	})
+}
+
+// TestRandomBatchMeansTheSameAsSingleWrites does the same with scripts that nobody thought of: few names, so that they
+// meet again, and histories that are cut.
+func TestRandomBatchMeansTheSameAsSingleWrites(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *db) {
+		ctx := context.Background()
+		random := func(r *rand.Rand, epoch int64) (c store.Change) {
+			c.Epoch = epoch
+			switch r.IntN(12) {
+			case 0:
+				c.Epoch--
+			case 1:
+				c.Delete = true
+			case 2, 3, 4:
+				c.Put = &store.Room{Created: at(0), Config: []byte(fmt.Sprint(r.IntN(100)))}
+			}
+			for range r.IntN(3) {
+				c.Affiliations = append(c.Affiliations, store.Affiliation{Addr: fmt.Sprint("u", r.IntN(3)),
+					Name: []string{"owner", "admin", "member", "outcast", "none", "none", "none", "king"}[r.IntN(8)], Nick: fmt.Sprint(r.IntN(9))})
+			}
+			for range r.IntN(4) {
+				c.Messages = append(c.Messages, message(fmt.Sprint("m", r.IntN(6))))
+			}
+			c.Keep = r.IntN(4)
+			return c
+		}
+		for seed := range uint64(12) {
+			var results [2][]error
+			var ends [2]string
+			for way, addr := range []string{fmt.Sprint("single", seed), fmt.Sprint("batched", seed)} {
+				r := rand.New(rand.NewPCG(seed, 0))
+				mustClaim(t, s, addr)
+				epoch := mustClaim(t, s, addr)
+				var changes []store.Change
+				for range 40 {
+					c := random(r, epoch)
+					if c.Room = addr; c.Put != nil {
+						c.Put.Addr = addr
+					}
+					changes = append(changes, c)
+				}
+				if way == 0 {
+					for _, c := range changes {
+						results[way] = append(results[way], write1(s, c))
+					}
+				} else {
+					release := hold(s)
+					done := make(chan []error)
+					go func() { done <- writeAll(s, changes...) }()
+					for s.queue.length() < len(changes) {
+						time.Sleep(time.Millisecond)
+					}
+					release()
+					results[way] = <-done
+				}
+				room, affiliations, err := s.Room(ctx, addr)
+				ends[way] = fmt.Sprintf("%s %v %v %v", room.Config, affiliations, err, history(t, s, addr, 99))
+			}
+			equal(t, fmt.Sprint("results of script ", seed), results[1], results[0])
+			equal(t, fmt.Sprint("end of script ", seed), ends[1], ends[0])
 		}
 	})
 }
