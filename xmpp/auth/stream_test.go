@@ -261,7 +261,7 @@ func TestClientSpeaksFirst(t *testing.T) {
 	}
 }
 
-func TestServersThatAreRefused(t *testing.T) {
+func TestHP6ServersThatAreRefused(t *testing.T) {
 	for _, name := range []string{"", "Meet.Example", "a@meet.example", "meet.example/x", "meet.example."} {
 		if _, err := New(DefaultConfig(), wire.Addr(name), secret, nil, nil, nil); err == nil {
 			t.Errorf("domain %q", name)

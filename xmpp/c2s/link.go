@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -226,9 +227,9 @@ func (l *link) fail(err error) {
 	var fe *frameError
 	code := uint16(closeNormal)
 	switch {
-	case errors.As(err, &v):
 	case err == wire.ErrSize:
-		v = wire.ErrSize
+		v = &wire.Violation{Condition: wire.ErrSize.Condition, Event: wire.ErrSize.Event, Text: "a stanza may have at most " + strconv.Itoa(l.scan.Limits.Size) + " bytes"}
+	case errors.As(err, &v):
 	case errors.As(err, &high):
 		v = &wire.Violation{Condition: "undefined-condition", Event: "sm.reject", Text: "you acknowledged more than was sent"}
 	case errors.As(err, &fe):

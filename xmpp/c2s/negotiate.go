@@ -23,6 +23,7 @@ var (
 	errPipelined   = &wire.Violation{Condition: mstream.PolicyViolation.Err, Event: "tls.policy", Text: "nothing may follow <starttls/> before the handshake"}
 	errNoTLS       = &wire.Violation{Condition: mstream.PolicyViolation.Err, Event: "tls.policy", Text: "use STARTTLS first"}
 	errLoginFirst  = &wire.Violation{Condition: mstream.NotAuthorized.Err, Event: "xml.sequence", Text: "log in first"}
+	errBindFirst   = &wire.Violation{Condition: mstream.NotAuthorized.Err, Event: "xml.sequence", Text: "bind a resource first"}
 	errTooMany     = &wire.Violation{Condition: mstream.PolicyViolation.Err, Text: "too many failed logins"}
 	errSecondLogin = &wire.Violation{Condition: mstream.PolicyViolation.Err, Event: "auth.sequence", Text: "you are logged in already"}
 )
@@ -60,6 +61,8 @@ func (n *negotiation) run() (*Session, error) {
 			err = n.startTLS()
 		case isElem(p, "auth", wire.NSSASL):
 			err = n.login(p)
+		case isElem(p, "compress", nsCompress):
+			err = n.refuseCompression()
 		case !n.secure && !n.srv.cfg.Insecure && !n.ws:
 			err = errNoTLS
 		default:
@@ -317,10 +320,21 @@ func (n *negotiation) bindStep(p *wire.Packet) (*Session, error) {
 		return n.bind(p)
 	case isElem(p, "resume", NSResumption):
 		return n.resumeSession(p)
+	case isElem(p, "compress", nsCompress):
+		return nil, n.refuseCompression()
 	case isElem(p, "auth", wire.NSSASL):
 		return nil, errSecondLogin
 	}
-	return nil, errLoginFirst
+	return nil, errBindFirst
+}
+
+const nsCompress = "http://jabber.org/protocol/compress"
+
+// refuseCompression answers a request that no offer was made for (XEP-0138 §3): compressed secrets can be guessed by
+// their length, and little input may become much.
+func (n *negotiation) refuseCompression() error {
+	n.srv.rec.Count("xml.compress")
+	return n.write("<failure xmlns='" + nsCompress + "'><setup-failed/></failure>")
 }
 
 func (n *negotiation) bind(p *wire.Packet) (*Session, error) {

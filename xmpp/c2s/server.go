@@ -44,7 +44,6 @@ type Config struct {
 	SessionsPerUser  int        `help:"sessions of one account"`
 	QueueStanzas     int        `help:"stanzas that wait for one client"`
 	QueueBytes       int        `help:"bytes that wait for one client"`
-	LoginTries       int        `help:"failed logins on one connection"`
 	HandshakeTimeout time.Duration
 	LoginTimeout     time.Duration `help:"from connecting to having logged in"`
 	IdleTimeout      time.Duration `help:"silence after which a client is asked whether it is there"`

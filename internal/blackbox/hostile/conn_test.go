@@ -1,7 +1,6 @@
 package hostile
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -14,71 +13,89 @@ import (
 	"parley/internal/peertest"
 )
 
-// TestHC1SilentPeers: the server is told to give up after a second (see server), and does so at every stage.
+// impatient is a server that gives up sooner than by default.
+const impatient = `
+[c2s]
+handshake_timeout = "1s"
+login_timeout = "2s"
+
+[http]
+header_timeout = "1s"
+body_timeout = "2s"
+`
+
+// TestHC1SilentPeers: the server gives up at every stage.
 func TestHC1SilentPeers(t *testing.T) {
-	before := counted(t, "conn.timeout")
+	server := peertest.StartParley(t, peertest.ParleyOptions{Config: impatient})
+	server.AddUser("ann", "ann-password")
+	at := func(t *testing.T, address string) *peertest.Client {
+		return peertest.DialFrom(t, source(), address, "localhost")
+	}
 	stages := map[string]func(t *testing.T) (p *peertest.Client, condition string){
-		"TCP, nothing": func(t *testing.T) (*peertest.Client, string) { return dial(t), "connection-timeout" },
+		"TCP, nothing": func(t *testing.T) (*peertest.Client, string) { return at(t, server.XMPP), "connection-timeout" },
 		"TCP, after the features": func(t *testing.T) (*peertest.Client, string) {
-			p := dial(t)
+			p := at(t, server.XMPP)
 			p.Open()
 			return p, "connection-timeout"
 		},
-		"TCP, after the login": func(t *testing.T) (*peertest.Client, string) {
-			p := dial(t)
+		"TLS, after the login": func(t *testing.T) (*peertest.Client, string) {
+			p := at(t, server.XMPPS)
+			p.Secure(tls.VersionTLS13)
 			p.Login("ann", "ann-password")
 			return p, "connection-timeout"
 		},
-		"TLS, nothing": func(t *testing.T) (*peertest.Client, string) { return dialRawTLS(t), "" },
+		"TLS, nothing": func(t *testing.T) (*peertest.Client, string) { return at(t, server.XMPPS), "" },
 		"TLS, half a handshake": func(t *testing.T) (*peertest.Client, string) {
-			p := dialRawTLS(t)
+			p := at(t, server.XMPPS)
 			p.Raw("\x16\x03\x01\x02\x00\x01\x00")
 			return p, ""
 		},
-		"WebSocket, after the upgrade": func(t *testing.T) (*peertest.Client, string) { return dialWS(t, ""), "connection-timeout" },
+		"WebSocket, after the upgrade": func(t *testing.T) (*peertest.Client, string) {
+			p := at(t, server.HTTP)
+			p.WS = true
+			p.Upgrade("/xmpp-websocket")
+			return p, "connection-timeout"
+		},
 		"HTTP, half a header": func(t *testing.T) (*peertest.Client, string) {
-			p := dialHTTP(t)
+			p := at(t, server.HTTP)
 			p.Raw("GET /xmpp-websocket HTTP/1.1\r\nHost: loc")
 			return p, ""
 		},
 	}
-	for name, open := range stages {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p, condition := open(t)
-			if condition == "" {
-				p.Conn.SetReadDeadline(time.Now().Add(30 * time.Second))
-				b, err := io.ReadAll(p.Conn)
-				if ne, ok := err.(net.Error); ok && ne.Timeout() {
-					t.Error("the connection stays open")
+	t.Run("stages", func(t *testing.T) {
+		for name, open := range stages {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p, condition := open(t)
+				if condition == "" {
+					p.Conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+					b, err := io.ReadAll(p.Conn)
+					if ne, ok := err.(net.Error); ok && ne.Timeout() {
+						t.Error("the connection stays open")
+					}
+					if len(b) > 0 && !strings.HasPrefix(string(b), "HTTP/1.1 408") {
+						t.Errorf("the server says %q", b)
+					}
+					return
 				}
-				if len(b) > 0 && !strings.HasPrefix(string(b), "HTTP/1.1 408") {
-					t.Errorf("the server says %q", b)
+				if !strings.Contains(name, "nothing") && !strings.Contains(name, "WebSocket") {
+					p.ExpectEnd(condition)
+					return
 				}
-				return
-			}
-			if !strings.Contains(name, "nothing") && !strings.Contains(name, "WebSocket") {
+				p.Expect("from='localhost'") // the header that the error needs
 				p.ExpectEnd(condition)
-				return
-			}
-			p.Expect("from='localhost'") // the header that the error needs
-			p.ExpectEnd(condition)
-		})
-	}
-	t.Cleanup(func() {
-		if counted(t, "conn.timeout") < before+4 {
-			t.Errorf("conn.timeout counted %v, then %v", before, counted(t, "conn.timeout"))
+			})
 		}
 	})
-}
-
-// TestHC1OneByteAtATime: progress does not buy time.
-func TestHC1OneByteAtATime(t *testing.T) {
-	p := dial(t)
+	if n := countedAt(t, server, "conn.timeout"); n < 4 {
+		t.Errorf("conn.timeout counted %v", n)
+	}
+	// Progress does not buy time.
+	p := at(t, server.XMPP)
 	header := p.Header()
 	go func() {
-		for i := 0; ; i++ {
-			if _, err := p.Conn.Write([]byte{header[i%len(header)]}); err != nil || i > 400 {
+		for i := 0; i < 400; i++ {
+			if _, err := p.Conn.Write([]byte{header[i%len(header)]}); err != nil {
 				return
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -86,6 +103,17 @@ func TestHC1OneByteAtATime(t *testing.T) {
 	}()
 	p.Expect("<stream:stream")
 	p.ExpectEnd("connection-timeout")
+	// Nor does it for the body of a request.
+	p = at(t, server.HTTP)
+	p.Raw("POST /conference-request/v1 HTTP/1.1\r\nHost: " + server.HTTP + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+	p.Conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	b, err := io.ReadAll(p.Conn)
+	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		t.Error("the server waits for ever for a body")
+	}
+	if len(b) > 0 && !strings.HasPrefix(string(b), "HTTP/1.1 4") {
+		t.Errorf("half a body is answered %q", b)
+	}
 }
 
 func TestHC2ConnectionFlood(t *testing.T) {
@@ -120,12 +148,20 @@ func TestHC2ConnectionFlood(t *testing.T) {
 // TestHC4DeafReceiver: one who does not read is cut off, others do not wait, and what was not acknowledged is there when
 // it comes back.
 func TestHC4DeafReceiver(t *testing.T) {
-	before := counted(t, "limit.queue")
-	deaf := peertest.NewMobile("bob", "bob-password", func() *peertest.Client { return dial(t) })
-	ann, third := user(t, dial(t), "ann"), user(t, dial(t), "ann")
+	server := peertest.StartParley(t, peertest.ParleyOptions{Args: []string{"--limits=off"}}) // rates would slow the flood down
+	for _, name := range []string{"ann", "bob"} {
+		server.AddUser(name, name+"-password")
+	}
+	dialTLS := func(t testing.TB) *peertest.Client {
+		return peertest.DialTLS(t, server.XMPPS, "localhost", tls.VersionTLS13)
+	}
+	counted := func() float64 { return countedAt(t, server, "limit.queue") }
+	before := counted()
+	deaf := peertest.NewMobile("bob", "bob-password", func() *peertest.Client { return dialTLS(t) })
+	ann, third := user(t, dialTLS(t), "ann"), user(t, dialTLS(t), "ann")
 	body := strings.Repeat("x", 10_000)
 	sent := 0
-	for counted(t, "limit.queue") == before && sent < 3000 {
+	for counted() == before && sent < 3000 {
 		for range 20 {
 			ann.Send("<message to='" + deaf.JID + "' type='chat' id='d" + fmt.Sprint(sent) + "'><body>" + body + "</body></message>")
 			sent++
@@ -177,8 +213,9 @@ func TestHC5StartTLS(t *testing.T) {
 			t.Errorf("version %x is accepted", version)
 		}
 	}
-	// Login without TLS, where the server wants TLS.
-	p = dial(t)
+	// Login without TLS, where the server wants TLS: it is one that others than this machine can reach.
+	strict := peertest.StartParley(t, peertest.ParleyOptions{Config: "domain = 'parley.test'"})
+	p = peertest.Dial(t, strict.XMPP, "parley.test")
 	if f := p.Open(); !strings.Contains(f, "<required/>") || strings.Contains(f, "<mechanism>") {
 		t.Errorf("TLS is not required: %s", f)
 	}
@@ -192,7 +229,7 @@ func TestHC6ForwardedHeaders(t *testing.T) {
 	p := dial(t)
 	p.Raw("PROXY TCP4 203.0.113.1 127.0.0.1 1 5222\r\n")
 	p.Expect("<stream:stream")
-	p.ExpectEnd("not-well-formed")
+	p.ExpectEnd("bad-format")
 	// X-Forwarded-For does not make another source of one that is over its limit.
 	flooder := source()
 	var last *http.Response
@@ -256,7 +293,7 @@ func TestHC8WebSocket(t *testing.T) {
 // TestHC9Resumption is what a stranger and a confused client may try.
 func TestHC9Resumption(t *testing.T) {
 	before := counted(t, "sm.reject")
-	ann := peertest.NewMobile("ann", "ann-password", func() *peertest.Client { return dial(t) })
+	ann := peertest.NewMobile("ann", "ann-password", func() *peertest.Client { return dialTLS(t) })
 	for name, c := range map[string]struct{ user, id string }{
 		"wrong id":   {"ann", "wrong"},
 		"foreign id": {"bob", ann.ID},
@@ -310,7 +347,7 @@ func TestHC9Resumption(t *testing.T) {
 }
 
 func TestHC10AcknowledgementsAreAskedFor(t *testing.T) {
-	m := peertest.NewMobile("ann", "ann-password", func() *peertest.Client { return dial(t) })
+	m := peertest.NewMobile("ann", "ann-password", func() *peertest.Client { return dialTLS(t) })
 	bob := user(t, dial(t), "bob")
 	for i := range 500 {
 		if i%100 == 99 {
@@ -331,21 +368,4 @@ func TestHC10AcknowledgementsAreAskedFor(t *testing.T) {
 		t.Errorf("asked %d times for 500 stanzas", asked)
 	}
 	m.Check("a", 500)
-}
-
-// TestSlowHTTP is HC1 for the parts of HTTP that are not XMPP.
-func TestHC1SlowHTTPBody(t *testing.T) {
-	p := dialHTTP(t)
-	p.Raw("POST /conference-request/v1 HTTP/1.1\r\nHost: " + server.HTTP + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
-	p.Conn.SetReadDeadline(time.Now().Add(30 * time.Second))
-	res, err := http.ReadResponse(bufio.NewReader(p.Conn), nil)
-	if err != nil {
-		if ne, ok := err.(net.Error); ok && ne.Timeout() {
-			t.Error("the server waits for ever")
-		}
-		return
-	}
-	if res.StatusCode != http.StatusRequestTimeout && res.StatusCode != http.StatusBadRequest {
-		t.Errorf("answered %s", res.Status)
-	}
 }
