@@ -214,8 +214,12 @@ func TestHC5StartTLS(t *testing.T) {
 		}
 	}
 	// Login without TLS, where the server wants TLS: it is one that others than this machine can reach.
-	strict := peertest.StartParley(t, peertest.ParleyOptions{Config: "domain = 'parley.test'"})
-	p = peertest.Dial(t, strict.XMPP, "parley.test")
+	strict := peertest.StartParley(t, peertest.ParleyOptions{
+		Config: "domain = 'parley.test'\nstore = 'sqlite:" + t.TempDir() + "/s.db'",
+		Listen: []string{"xmpp://0.0.0.0:0", "http+admin://127.0.0.1:0"},
+	})
+	_, port, _ := net.SplitHostPort(strict.XMPP)
+	p = peertest.Dial(t, "127.0.0.1:"+port, "parley.test")
 	if f := p.Open(); !strings.Contains(f, "<required/>") || strings.Contains(f, "<mechanism>") {
 		t.Errorf("TLS is not required: %s", f)
 	}

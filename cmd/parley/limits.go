@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"parley/internal/config"
+)
+
+// process watches how near the process is to its limits (hardening HC3).
+type process struct {
+	share  float64
+	memory int64  // bytes; 0: no limit
+	files  uint64 // descriptors
+	full   atomic.Bool
+
+	openFiles atomic.Int64
+	used      atomic.Int64 // bytes
+}
+
+// newProcess sets the memory limit of the runtime and returns the watch.
+func newProcess(cfg config.Limits) *process {
+	p := &process{share: cfg.Full, memory: cfg.Memory}
+	if p.memory == 0 && os.Getenv("GOMEMLIMIT") == "" {
+		p.memory = groupLimit() / 10 * 9
+	}
+	if p.memory > 0 {
+		debug.SetMemoryLimit(p.memory)
+	} else if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
+		p.memory = limit
+	}
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
+		p.files = files.Cur // package os has raised it to what it may be
+	}
+	p.look()
+	return p
+}
+
+// groupLimit is the memory that the control group allows, 0 if any.
+func groupLimit() int64 {
+	for _, name := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		text, err := os.ReadFile(name)
+		n, err2 := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		if err == nil && err2 == nil && n < 1<<50 {
+			return n
+		}
+	}
+	return 0
+}
+
+// run looks again and again until ctx ends.
+func (p *process) run(ctx context.Context) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.look()
+		}
+	}
+}
+
+func (p *process) look() {
+	open, err := countFiles()
+	if err == nil {
+		p.openFiles.Store(int64(open))
+	}
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(sample)
+	used := int64(sample[0].Value.Uint64() - sample[1].Value.Uint64())
+	p.used.Store(used)
+	p.full.Store(p.files > 0 && float64(open) >= p.share*float64(p.files) ||
+		p.memory > 0 && float64(used) >= p.share*float64(p.memory))
+}
+
+// countFiles counts the descriptors of the process without sorting or stating them.
+func countFiles() (int, error) {
+	d, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	return len(names) - 1, err
+}

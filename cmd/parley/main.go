@@ -1,0 +1,35 @@
+// Command parley is a whole conferencing server in one process. This file is its table of contents: each sub-command has
+// a file of its name.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	User    userCmd    `cmd:"" help:"Accounts: add, passwd, del, list, disable, enable."`
+	Token   tokenCmd   `cmd:"" help:"Make a token (JWT) that opens a room."`
+	Doctor  doctorCmd  `cmd:"" help:"Look for what keeps the server from running well."`
+	Config  configCmd  `cmd:"" help:"Check a configuration, or print the reference."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// common are the flags that say which server is meant.
+type common struct {
+	Config string `help:"Configuration file (TOML)." short:"c" placeholder:"FILE" type:"path"`
+	Data   string `help:"Folder that holds the server's state." default:"./parley-data" placeholder:"DIR" type:"path"`
+}
+
+func main() {
+	var cli commands
+	ctx := kong.Parse(&cli, kong.Name("parley"), kong.UsageOnError(),
+		kong.Description("A conferencing server: XMPP, rooms, calls, TURN and a web page in one process. Without configuration it serves this machine only."))
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "parley:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,385 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"parley/internal/config"
+	"parley/internal/event"
+	"parley/internal/store/sqlstore"
+	"parley/internal/token"
+	"parley/portal"
+	"parley/portal/page"
+	"parley/turn"
+	"parley/xmpp/auth"
+	"parley/xmpp/c2s"
+	"parley/xmpp/im"
+	"parley/xmpp/route"
+	"parley/xmpp/wire"
+)
+
+type serveCmd struct {
+	common
+	Listen   []string `help:"Listen here instead of where the configuration says, such as xmpp://127.0.0.1:5222; can be repeated." placeholder:"URI" sep:"none"`
+	Domain   string   `help:"Instead of the configuration's domain."`
+	Store    string   `help:"Instead of the configuration's store." placeholder:"URL"`
+	Limits   string   `help:"off lifts rates and counts per source and user, for load tests; on loopback only." enum:"on,off" default:"on"`
+	LogLevel string   `help:"Instead of the configuration's level." enum:",debug,info,warn,error,critical" default:""`
+}
+
+// load reads the configuration and lays the flags over it.
+func (c *serveCmd) load() (config.Config, error) {
+	cfg, err := config.Load(c.Config)
+	if err != nil {
+		return cfg, err
+	}
+	if len(c.Listen) > 0 {
+		cfg.Listen = nil
+		for _, uri := range c.Listen {
+			l, err := config.ParseListener(uri)
+			if err != nil {
+				return cfg, err
+			}
+			cfg.Listen = append(cfg.Listen, l)
+		}
+	}
+	if c.Domain != "" {
+		cfg.Domain = c.Domain
+	}
+	if c.Store != "" {
+		cfg.Store = c.Store
+	}
+	if c.LogLevel != "" {
+		cfg.Log.Level.UnmarshalText([]byte(c.LogLevel))
+	}
+	if c.Limits == "off" {
+		if !cfg.Development() {
+			return cfg, errors.New("--limits off is for load tests: it needs every listener on a loopback address")
+		}
+		cfg.Unlimited()
+	}
+	return cfg, cfg.Check()
+}
+
+// Run serves until a signal ends it.
+func (c *serveCmd) Run() error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	data, err := openData(c.Data)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	log, level := newLogger(os.Stderr, cfg.Log)
+	slog.SetDefault(log)
+
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	s, err := start(cfg, data, log)
+	if err != nil {
+		return err
+	}
+	s.greet(os.Stdout, c.common)
+	for {
+		select {
+		case err = <-s.failed:
+			log.Log(context.Background(), event.LevelCritical, "the server cannot go on", "err", err)
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				s.reload(c, level)
+				continue
+			}
+			log.Info("stopping; a second signal ends at once", "signal", sig.String())
+		}
+		break
+	}
+	go func() {
+		for sig := range signals {
+			if sig != syscall.SIGHUP {
+				os.Exit(1)
+			}
+		}
+	}()
+	return errors.Join(err, s.stop())
+}
+
+// server is everything that runs, in the order of its making.
+type server struct {
+	cfg  config.Config
+	data *dataDir
+	log  *slog.Logger
+	run  running
+
+	listeners []*bound
+	cert      *certificate
+	process   *process
+	metrics   *prometheus.Registry
+	recorder  *event.Recorder
+	store     storeOf
+	tokens    *token.Checker
+	router    *route.Router
+	host      *im.Host
+	turn      *turn.Server
+	clients   *c2s.Server
+	web       *http.Server
+	adminWeb  *http.Server
+	control   *http.Server // behind the admin socket
+
+	stopping context.Context
+	cancel   context.CancelFunc
+	group    sync.WaitGroup
+	failed   chan error
+}
+
+// start wires the server and starts it. When it returns an error nothing runs.
+func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err error) {
+	s := &server{cfg: cfg, data: data, log: log, failed: make(chan error, 1)}
+	s.stopping, s.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	if s.listeners, err = listen(cfg.Listen); err != nil {
+		return nil, err
+	}
+	secrets, err := data.secrets()
+	if err != nil {
+		return nil, err
+	}
+	if s.cert, err = newCertificate(cfg, data, log); err != nil {
+		return nil, err
+	}
+	s.process = newProcess(cfg.Limits)
+	s.metrics = prometheus.NewRegistry()
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.recorder = event.New(log, s.metrics, cfg.Log.Redact)
+
+	opening, done := context.WithTimeout(context.Background(), 30*time.Second)
+	defer done()
+	if s.store, err = sqlstore.Open(opening, storeURL(cfg, data), sqlstore.Options{Events: s.recorder}); err != nil {
+		return nil, err
+	}
+	if s.tokens, err = newTokens(cfg, secrets, s.recorder); err != nil {
+		return nil, err
+	}
+	logins, err := auth.New(cfg.Auth, wire.Addr(cfg.Domain), secrets.Server, s.store, s.tokens, s.recorder)
+	if err != nil {
+		return nil, err
+	}
+
+	s.router = route.New(s.recorder)
+	s.host = im.New(cfg.Domain, s.router)
+	addresses := advertised(cfg)
+	secret := cfg.TURN.Secret
+	if secret == "" {
+		secret = secrets.turn()
+	}
+	if s.turn, err = s.startTURN(addresses, secret); err != nil {
+		return nil, err
+	}
+	registry, err := turn.NewRegistry(offers(cfg, s.listeners, addresses, secret)...)
+	if err != nil {
+		return nil, err
+	}
+	s.router.SetAccounts(newICE(s.host, registry, s.turn, cfg.ICE.TTL))
+
+	clients := cfg.C2S
+	clients.Domain, clients.TLS, clients.Insecure = cfg.Domain, s.cert.config(), cfg.PlainClients()
+	clients.Origins, clients.Caps = cfg.HTTP.Origins, s.host.Caps()
+	s.clients = c2s.New(clients, s.router, logins, s.recorder, log, s.process.full.Load)
+	s.metrics.MustRegister(s.gauges()...)
+
+	public, err := portal.New(cfg.HTTP, portal.Parts{
+		Domain: cfg.Domain, Rooms: "muc." + cfg.Domain, Focus: "focus." + cfg.Domain, Addresses: addresses,
+		Page: page.Files(), XMPP: s.clients, Ready: s.ready, Recorder: s.recorder,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.serveHTTP(public); err != nil {
+		return nil, err
+	}
+	if err := s.serveControl(); err != nil {
+		return nil, err
+	}
+	for _, l := range s.listeners {
+		switch l.Scheme {
+		case "xmpp", "xmpps":
+			s.serve(l.String(), func() error { return s.clients.Serve(l.stream, l.TLS()) })
+		}
+	}
+	s.group.Go(func() { s.clients.Run(s.stopping) })
+	s.group.Go(func() { s.process.run(s.stopping) })
+	s.group.Go(s.watchCertificate)
+	s.run = s.describe()
+	return s, data.announce(s.run)
+}
+
+// serve runs an accept loop until the server stops; should it end before, the server does.
+func (s *server) serve(what string, accept func() error) {
+	s.group.Go(func() {
+		if err := accept(); s.stopping.Err() == nil {
+			select {
+			case s.failed <- fmt.Errorf("%s: %w", what, err):
+			default:
+			}
+		}
+	})
+}
+
+// startTURN starts the relay on its listeners; without any there is none.
+func (s *server) startTURN(addresses []netip.Addr, secret string) (*turn.Server, error) {
+	var l turn.Listeners
+	for _, b := range s.listeners {
+		switch b.Scheme {
+		case "turn":
+			l.Packets = append(l.Packets, b.packet)
+			l.Streams = append(l.Streams, b.stream)
+		case "turns":
+			l.Streams = append(l.Streams, tlsListener(b.stream, s.cert))
+		}
+	}
+	if len(l.Streams) == 0 {
+		return nil, nil
+	}
+	cfg := s.cfg.TURN
+	cfg.Secret = secret
+	if len(cfg.Relays) == 0 {
+		for _, a := range addresses {
+			cfg.Relays = append(cfg.Relays, relayAt(a))
+		}
+	}
+	return turn.New(cfg, l, s.recorder, s.metrics)
+}
+
+// serveHTTP starts the public and the administrator's HTTP servers.
+func (s *server) serveHTTP(public *portal.Portal) error {
+	web, limited := public.Server(s.log)
+	s.web = web
+	s.adminWeb = portal.AdminServer(portal.Admin(s.metrics, s.details), s.log)
+	for _, l := range s.listeners {
+		switch {
+		case l.Admin:
+			s.serve(l.String(), func() error { return s.adminWeb.Serve(l.stream) })
+		case l.Scheme == "http":
+			s.serve(l.String(), func() error { return s.web.Serve(limited(c2s.Listen(l.stream, nil), true)) })
+		case l.Scheme == "https":
+			secure := s.cert.config()
+			secure.NextProtos = []string{"http/1.1"}
+			s.serve(l.String(), func() error { return s.web.Serve(limited(c2s.Listen(l.stream, secure), false)) })
+		}
+	}
+	return nil
+}
+
+// ready says why no new client should be sent here.
+func (s *server) ready() error {
+	if s.stopping.Err() != nil {
+		return errors.New("the server is stopping")
+	}
+	if s.process.full.Load() {
+		return errors.New("the process is near its limit of file descriptors or memory")
+	}
+	return nil
+}
+
+// reload reads again what can be changed while the server runs: the certificate and the level of the log. A bad
+// configuration changes nothing (hardening HF14).
+func (s *server) reload(c *serveCmd, level *slog.LevelVar) {
+	cfg, err := c.load()
+	if err != nil {
+		s.recorder.Reject("config.reject", "", "err", err.Error())
+		return
+	}
+	level.Set(slog.Level(cfg.Log.Level))
+	s.reloadCertificate()
+	s.log.Info("configuration read again: level of the log, certificate; everything else needs a restart")
+}
+
+func (s *server) reloadCertificate() {
+	if changed, err := s.cert.reload(); err != nil {
+		s.log.Error("the certificate could not be read again, the old one stays", "err", err)
+	} else if changed {
+		s.log.Info("certificate read", "file", s.cert.certFile)
+	}
+}
+
+func (s *server) watchCertificate() {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopping.Done():
+			return
+		case <-tick.C:
+			s.reloadCertificate()
+		}
+	}
+}
+
+// stop ends everything in order: nothing new comes in, rooms and streams are told, relays end, and what is to be kept is
+// committed.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	s.cancel()
+	var errs []error
+	for _, l := range s.listeners {
+		if l.Scheme != "turn" && l.Scheme != "turns" {
+			l.stream.Close()
+		}
+	}
+	if s.clients != nil {
+		errs = append(errs, s.clients.Close(ctx))
+	}
+	for _, web := range []*http.Server{s.web, s.adminWeb, s.control} {
+		if web != nil {
+			errs = append(errs, web.Shutdown(ctx))
+		}
+	}
+	if s.turn != nil {
+		errs = append(errs, s.turn.Close())
+	}
+	for _, l := range s.listeners {
+		l.close()
+	}
+	s.group.Wait()
+	if s.tokens != nil {
+		errs = append(errs, s.tokens.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	os.Remove(s.data.file(runFile))
+	var real []error
+	for _, err := range errs {
+		if !errors.Is(err, net.ErrClosed) {
+			real = append(real, err)
+		}
+	}
+	return errors.Join(real...)
+}
+
+// newRoom is the name of a room that nobody guesses, of 64 random bits.
+func newRoom() string {
+	return strings.ToLower(rand.Text()[:13])
+}
+

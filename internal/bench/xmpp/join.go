@@ -1,0 +1,79 @@
+package xmpp
+
+import (
+	"bytes"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// Many people are logged in and join a room at the same moment. It is over when each has seen each, the one who was
+// there before included; what is measured is the server's time per join and how long that took.
+
+// crowd knows whom one of them has seen.
+type crowd struct {
+	b       *bout
+	c       *client
+	seen    []uint64
+	missing int
+	waiting *atomic.Int64 // how many have not seen all
+	fewer   *atomic.Int64 // how many pairs have not seen each other
+}
+
+func (p *crowd) element(el *element) {
+	if !el.is("presence") {
+		return
+	}
+	if !bytes.Contains(el.attr("from"), []byte("/")) {
+		return // the room tells of itself: ejabberd
+	}
+	i := occupant(el)
+	if el.attr("type") != nil || i < 0 || i/64 >= len(p.seen) {
+		p.b.fail(wrong(p.c, el))
+		return
+	}
+	if bit := uint64(1) << (i % 64); p.seen[i/64]&bit == 0 {
+		p.seen[i/64] |= bit
+		p.fewer.Add(-1)
+		if p.missing--; p.missing == 0 {
+			p.waiting.Add(-1)
+		}
+	}
+}
+
+func (b *bout) joins() error {
+	n := b.o.Joiners
+	room := "hall@" + b.srv.MUC
+	clients, err := b.sessions(n+1, false)
+	if err != nil {
+		return err
+	}
+	if err := enter(clients[0], room, 0); err != nil {
+		return err
+	}
+	b.listen(clients[0], quiet)
+	var waiting, fewer atomic.Int64
+	waiting.Store(int64(n))
+	fewer.Store(int64(n) * int64(n+1))
+	for _, c := range clients[1:] {
+		p := &crowd{b: b, c: c, seen: make([]uint64, n/64+1), missing: n + 1, waiting: &waiting, fewer: &fewer}
+		b.listen(c, &handler{element: p.element})
+	}
+	if err := b.sleep(b.o.Warm / 2); err != nil { // the logins' last work
+		return err
+	}
+	s, err := b.spend(func() error {
+		for i, c := range clients[1:] {
+			c.write(presence(room, i+1, 0, true))
+		}
+		_, err := b.until(2*time.Minute, func() bool { return waiting.Load() == 0 })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.work = int64(n)
+	b.perUnit(fmt.Sprintf("%d join one room: CPU per join", n), s, fewer.Load())
+	b.value(fmt.Sprintf("%d join one room: all see all", n), "s", s.wall.Seconds())
+	return nil
+}

@@ -1,0 +1,101 @@
+// Package config is the configuration of the server: one struct, composed of the Config of each part, whose fields'
+// help tags are its manual. A file is TOML whose keys are the field names in snake case; what it does not set keeps its
+// default. Durations, rates, bit rates, addresses and networks are written as text.
+package config
+
+import (
+	"net/netip"
+	"os"
+	"time"
+
+	"parley/internal/token"
+	"parley/portal"
+	"parley/turn"
+	"parley/xmpp/auth"
+	"parley/xmpp/c2s"
+)
+
+// Config is everything that an administrator may set.
+type Config struct {
+	Domain    string       `help:"the domain that people log in to; rooms are at muc.DOMAIN"`
+	Store     string       `help:"where accounts and rooms are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:parley.db in the data directory"`
+	Listen    []Listener   `help:"where to listen: xmpp:// (STARTTLS), xmpps:// (TLS), http://, https://, turn:// (UDP and TCP), turns:// (TLS), http+admin:// (metrics, profiles, health in detail). Without a host it is every address of the machine. A scheme that carries secrets in plain text needs +insecure beyond loopback: http+insecure://:8080 behind a proxy that does TLS"`
+	Advertise []netip.Addr `help:"addresses of this machine as clients see them, at most one IPv4 and one IPv6; empty: those of the turn listeners, or the machine's own. Behind an address translation: the outer ones"`
+
+	TLS    TLS           `help:"the certificate of every TLS listener"`
+	Log    Log           `help:"what is written to standard error"`
+	HTTP   portal.Config `help:"the web page and the other HTTP paths"`
+	C2S    c2s.Config    `help:"clients over TCP and WebSocket"`
+	Auth   auth.Config   `help:"logging in"`
+	Token  token.Config  `help:"tokens (JWT) that are accepted instead of a password. The issuer \"parley\" always exists: its secret is made by the server, and the command parley token signs with it"`
+	TURN   turn.Config   `help:"the relay for clients that cannot reach one another"`
+	ICE    ICE           `help:"STUN and TURN services that clients are told of (XEP-0215)"`
+	Limits Limits        `help:"limits of the process"`
+}
+
+// TLS names the certificate.
+type TLS struct {
+	Certificate string `help:"PEM file with the certificate and its chain; read again when it changes; empty: the server makes its own, which clients have to be told to trust"`
+	Key         string `help:"PEM file with the private key"`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  Level  `help:"least level that is written: debug, info, warn, error, critical; read again at SIGHUP"`
+	Format string `help:"text or json"`
+	Redact bool   `help:"shorten addresses of people to their network"`
+}
+
+// ICE says which services clients are told of.
+type ICE struct {
+	Services []turn.Offer  `help:"services of others, before our own"`
+	TTL      time.Duration `help:"how long a credential is good, at most 1h"`
+}
+
+// Limits are those of the process.
+type Limits struct {
+	Memory int64   `help:"bytes of memory that the process aims to stay below; 0: GOMEMLIMIT if it is set, else nine tenths of the control group's limit"`
+	Full   float64 `help:"share of file descriptors or memory from which on no new client is taken"`
+}
+
+// Default is the configuration without a file: loopback only, nothing to install.
+func Default() Config {
+	return Config{
+		Domain: "localhost",
+		Listen: []Listener{
+			{Scheme: "xmpp", Host: "127.0.0.1", Port: 5222},
+			{Scheme: "xmpps", Host: "127.0.0.1", Port: 5223},
+			{Scheme: "http", Host: "127.0.0.1", Port: 8080},
+			{Scheme: "http", Admin: true, Host: "127.0.0.1", Port: 8081},
+			{Scheme: "turn", Host: "127.0.0.1", Port: 3478},
+			{Scheme: "turns", Host: "127.0.0.1", Port: 5349},
+		},
+		Log:  Log{Format: "text"},
+		HTTP: portal.Defaults(),
+		C2S:  c2s.Defaults(), Auth: auth.DefaultConfig(), Token: token.DefaultConfig(),
+		TURN:   turnDefaults(),
+		ICE:    ICE{TTL: time.Hour},
+		Limits: Limits{Full: 0.9},
+	}
+}
+
+func turnDefaults() turn.Config {
+	c := turn.Default()
+	c.Realm = "parley"
+	return c
+}
+
+// derived are keys that no file sets: the server knows them.
+var derived = map[string]bool{"c2s.domain": true, "c2s.insecure": true, "c2s.origins": true}
+
+// Load reads a file. Without a name it is the default.
+func Load(name string) (Config, error) {
+	if name == "" {
+		return Default(), nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return Config{}, err
+	}
+	return Parse(name, text)
+}

@@ -1,0 +1,101 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Listener is an address to listen on, written as a URI: SCHEME[+admin][+insecure]://[HOST]:PORT.
+type Listener struct {
+	Scheme   string // xmpp, xmpps, http, https, turn, turns
+	Admin    bool   // http only: for the administrator, not the public
+	Insecure bool   // plain text beyond loopback is intended
+	Host     string // IP address or "localhost"; empty: every address
+	Port     uint16 // 0: the system chooses
+}
+
+var defaultPorts = map[string]uint16{"xmpp": 5222, "xmpps": 5223, "http": 80, "https": 443, "turn": 3478, "turns": 5349}
+
+// ParseListener reads the URI of a listener.
+func ParseListener(s string) (l Listener, err error) {
+	bad := func(what string) (Listener, error) { return Listener{}, fmt.Errorf("listener %q: %s", s, what) }
+	u, err := url.Parse(s)
+	if err != nil || u.Opaque != "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || !strings.Contains(s, "://") {
+		return bad(`must look like "xmpp://127.0.0.1:5222"`)
+	}
+	parts := strings.Split(u.Scheme, "+")
+	l.Scheme = parts[0]
+	if _, ok := defaultPorts[l.Scheme]; !ok {
+		return bad("the scheme must be xmpp, xmpps, http, https, turn, turns or http+admin")
+	}
+	for _, p := range parts[1:] {
+		switch {
+		case p == "admin" && l.Scheme == "http" && !l.Admin:
+			l.Admin = true
+		case p == "insecure" && (l.Scheme == "xmpp" || l.Scheme == "http") && !l.Insecure:
+			l.Insecure = true
+		default:
+			return bad("+" + p + " means nothing here")
+		}
+	}
+	l.Host = u.Hostname()
+	if a, err := netip.ParseAddr(l.Host); l.Host != "" && l.Host != "localhost" && (err != nil || a.Is4In6()) {
+		return bad("the host must be an IP address, localhost, or empty for every address of the machine")
+	}
+	l.Port = defaultPorts[l.Scheme]
+	if p := u.Port(); p != "" {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil {
+			return bad("the port must be between 0 and 65535")
+		}
+		l.Port = uint16(n)
+	} else if l.Admin {
+		return bad("an admin listener needs a port")
+	}
+	return l, nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *Listener) UnmarshalText(b []byte) (err error) {
+	*l, err = ParseListener(string(b))
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (l Listener) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// Kind is the scheme with what tells it from others that share it: "http+admin".
+func (l Listener) Kind() string {
+	if l.Admin {
+		return l.Scheme + "+admin"
+	}
+	return l.Scheme
+}
+
+// Address is HOST:PORT for package net.
+func (l Listener) Address() string { return net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port))) }
+
+func (l Listener) String() string {
+	s := l.Kind()
+	if l.Insecure {
+		s += "+insecure"
+	}
+	return s + "://" + l.Address()
+}
+
+// Loopback reports that only this machine can reach the listener.
+func (l Listener) Loopback() bool {
+	if l.Host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(l.Host)
+	return err == nil && a.IsLoopback()
+}
+
+// TLS reports that connections begin with TLS.
+func (l Listener) TLS() bool { return slices.Contains([]string{"xmpps", "https", "turns"}, l.Scheme) }

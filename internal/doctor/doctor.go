@@ -1,0 +1,111 @@
+// Package doctor looks for what keeps a server from running well, and says in one line each what is wrong and what to do
+// about it. It changes nothing but what opening the store changes.
+package doctor
+
+import (
+	"context"
+	"math"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"parley/internal/config"
+)
+
+// Levels of findings.
+const (
+	OK    = "ok"
+	Note  = "note"  // worth knowing
+	Fault = "fault" // to be put right
+)
+
+// Finding is one line.
+type Finding struct {
+	Level string `json:"level"`
+	Check string `json:"check"`
+	Text  string `json:"text"`
+}
+
+// Patient is the server that is looked at, and the machine that it runs on or will run on.
+type Patient struct {
+	Config     config.Config
+	ConfigErr  error // from reading it
+	Data       string
+	Store      string       // URL
+	Advertised []netip.Addr // addresses that clients are told
+
+	PID    int                         // of the server if it runs
+	Health func(context.Context) error // what the server that runs says of itself
+
+	Now       time.Time
+	Addresses []netip.Addr // of the interfaces
+	Files     uint64       // limit of file descriptors
+	Synced    bool         // the system keeps the clock right
+	Free      func(path string) (bytes, inodes uint64, err error)
+	Resolve   func(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// Here returns a patient that is on this machine; the caller fills in the server.
+func Here() Patient {
+	p := Patient{
+		Now:    time.Now(),
+		Synced: true,
+		Free: func(path string) (uint64, uint64, error) {
+			var s syscall.Statfs_t
+			err := syscall.Statfs(path, &s)
+			if s.Files == 0 { // the file system does not count them
+				s.Ffree = math.MaxUint64
+			}
+			return s.Bavail * uint64(s.Bsize), s.Ffree, err
+		},
+		Resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		},
+	}
+	all, _ := net.InterfaceAddrs()
+	for _, a := range all {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			p.Addresses = append(p.Addresses, prefix.Addr().Unmap())
+		}
+	}
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
+		p.Files = files.Cur
+	}
+	var t unix.Timex
+	if state, err := unix.Adjtimex(&t); err == nil {
+		p.Synced = state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
+	}
+	return p
+}
+
+// examination collects findings.
+type examination struct {
+	Patient
+	found []Finding
+}
+
+func (e *examination) add(level, check, text string) {
+	e.found = append(e.found, Finding{level, check, text})
+}
+
+// Examine looks at everything. With a configuration that is bad, at nothing else.
+func Examine(ctx context.Context, p Patient) []Finding {
+	e := &examination{Patient: p}
+	if e.config() {
+		e.data()
+		e.disk()
+		e.clock()
+		e.files()
+		e.certificate()
+		e.ports()
+		e.addresses()
+		e.domain(ctx)
+		e.store(ctx)
+		e.health(ctx)
+	}
+	return e.found
+}

@@ -1,0 +1,325 @@
+package muc
+
+import (
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"parley/internal/store"
+	"parley/xmpp/wire"
+)
+
+// Fields of the configuration form (XEP-0045 §15.5.4 and its registry entry).
+const (
+	cfgName       = "muc#roomconfig_roomname"
+	cfgDesc       = "muc#roomconfig_roomdesc"
+	cfgLang       = "muc#roomconfig_lang"
+	cfgPersistent = "muc#roomconfig_persistentroom"
+	cfgPublic     = "muc#roomconfig_publicroom"
+	cfgModerated  = "muc#roomconfig_moderatedroom"
+	cfgMembers    = "muc#roomconfig_membersonly"
+	cfgProtected  = "muc#roomconfig_passwordprotectedroom"
+	cfgSecret     = "muc#roomconfig_roomsecret"
+	cfgMaxUsers   = "muc#roomconfig_maxusers"
+	cfgWhois      = "muc#roomconfig_whois"
+	cfgSubject    = "muc#roomconfig_changesubject"
+	cfgInvites    = "muc#roomconfig_allowinvites"
+	cfgPM         = "muc#roomconfig_allowpm"
+	cfgBroadcast  = "muc#roomconfig_presencebroadcast"
+	cfgHistory    = "muc#maxhistoryfetch"
+	cfgReal       = "{" + NSParley + "}realaddresses"
+)
+
+var whois = []string{"moderators", "anyone"}
+
+// configuration answers with the form (XEP-0045 §10.1.3, §10.2).
+func (r *room) configuration(in *input, fx *effects) {
+	if r.affiliation(in.from.Bare()) != Owner {
+		r.refuse(in, fx, errForbidden)
+		return
+	}
+	c := &r.settings
+	f := newSheet([]byte("<query xmlns='"+NSOwner+"'>"), "form", NSConfig)
+	f.words("title", "Configuration of "+string(r.addr))
+	f.field(cfgName, "text-single", "Name", c.Name)
+	f.field(cfgDesc, "text-single", "Description", c.Description)
+	f.field(cfgLang, "text-single", "Language", c.Lang)
+	f.flag(cfgPersistent, "The room stays when everybody has left", c.Persistent)
+	f.flag(cfgPublic, "The room is listed", c.Public)
+	f.flag(cfgModerated, "Newcomers need to be given voice", c.Moderated)
+	f.flag(cfgMembers, "Only members may enter", c.MembersOnly)
+	f.flag(cfgProtected, "A password is needed to enter", c.Password != "")
+	f.field(cfgSecret, "text-private", "Password", c.Password)
+	f.field(cfgMaxUsers, "text-single", "Greatest number of occupants, 0 for that of the service", decimal(c.MaxUsers))
+	f.choice(cfgWhois, "list-single", "Who sees the addresses of occupants", []string{whoSees(c.Anyone)}, whois)
+	f.flag(cfgReal, "The addresses that everybody sees are the real ones", c.Real)
+	f.flag(cfgSubject, "Occupants may change the subject", c.ChangeSubject)
+	f.flag(cfgInvites, "Members may invite to a room for members only", c.AllowInvites)
+	f.choice(cfgPM, "list-single", "Who may send private messages", []string{whoms[c.AllowPM]}, whoms[:])
+	var shown []string
+	for role := Visitor; role <= Moderator; role++ {
+		if c.Broadcast&(1<<role) != 0 {
+			shown = append(shown, role.String())
+		}
+	}
+	f.choice(cfgBroadcast, "list-multi", "Roles whose presence the others see", shown, roles[Visitor:])
+	f.field(cfgHistory, "text-single", "Messages that a newcomer is given", decimal(c.History))
+	f.field(fieldMeeting, "text-single", "Id of the meeting", r.field(fieldMeeting))
+	fx.send(in.from, in.packet.Result(in.to, append(f.end(), "</query>"...)))
+}
+
+func whoSees(anyone bool) string {
+	if anyone {
+		return whois[1]
+	}
+	return whois[0]
+}
+
+// own handles what an owner asks for: another configuration, or the end of the room (§10.1, §10.2, §10.9).
+func (r *room) own(in *input, fx *effects) (kept bool) {
+	if r.affiliation(in.from.Bare()) != Owner {
+		r.refuse(in, fx, errForbidden)
+		return false
+	}
+	query := in.packet.Elem().First()
+	if d := query.Child("destroy", NSOwner); d.Ok() {
+		return r.destroy(in, d, fx)
+	}
+	x := query.Child("x", NSData)
+	switch x.AttrString("type") {
+	case "cancel":
+		return r.cancel(in, fx)
+	case "submit":
+		return r.configure(in, x, fx)
+	}
+	r.refuse(in, fx, errBadRequest)
+	return false
+}
+
+// cancel gives up a first configuration, and the room with it (§10.1.3, example 165); a later one changes nothing.
+func (r *room) cancel(in *input, fx *effects) (kept bool) {
+	fx.send(in.from, in.packet.Result(in.to, nil))
+	if r.phase == locked {
+		r.closeDown(&notice{destroy: []byte("<destroy/>")}, LeftClosed, fx)
+		r.end(fx, true)
+	}
+	return false
+}
+
+// configure sets the room as the form says. What the form leaves out stays (jitsi.md §6.3).
+func (r *room) configure(in *input, x wire.Elem, fx *effects) (kept bool) {
+	if r.postponed(in, fx) {
+		return true
+	}
+	a, ok := readForm(x, NSConfig)
+	if !ok {
+		r.refuse(in, fx, errBadRequest)
+		return false
+	}
+	next := r.settings
+	if text := next.apply(a, r.limits); text != "" {
+		r.refuse(in, fx, errConfig.about(text))
+		return false
+	}
+	if next.Persistent && !r.stored && in.guest {
+		r.refuse(in, fx, errNotAllowed.about("guests make no lasting rooms"))
+		return false
+	}
+	owner := in.from.Bare()
+	if next.Persistent && !r.stored && r.standings[owner].affiliation != Owner {
+		r.keep(owner, standing{affiliation: Owner}) // by token until now
+	}
+	change, durable := store.Change{}, r.stored
+	switch {
+	case next.Persistent && !r.stored:
+		change, durable = r.save(next), true
+	case r.stored && !next.Persistent:
+		change.Delete = true
+	case r.stored:
+		change.Put = r.row(next)
+	}
+	return r.submit(&op{in: in, alone: true, finish: func(why *refusal, now *input, fx *effects) {
+		if why != nil {
+			if !r.stored {
+				r.unsave()
+			}
+			r.refuse(in, fx, *why)
+			return
+		}
+		r.stored = next.Persistent
+		fx.send(in.from, in.packet.Result(in.to, nil))
+		r.reset(next, fx)
+		r.catchUp(now, fx)
+	}}, in, fx, change, durable)
+}
+
+// unsave takes back that the history is in the store.
+func (r *room) unsave() {
+	for i := range r.history {
+		r.history[i].saved = false
+	}
+}
+
+// catchUp stores what was said while the room was becoming persistent.
+func (r *room) catchUp(now *input, fx *effects) {
+	if !r.stored {
+		r.unsave()
+		return
+	}
+	if list := r.unsaved(); len(list) > 0 {
+		r.submit(&op{finish: func(*refusal, *input, *effects) {}}, now, fx, store.Change{Messages: list, Keep: r.limits.Keep}, true)
+	}
+}
+
+// reset puts new settings into force.
+func (r *room) reset(next settings, fx *effects) {
+	was := r.settings
+	r.settings = next
+	r.phase, r.unlockAt = open, time.Time{}
+	if next.MembersOnly && !was.MembersOnly {
+		for _, o := range slices.Clone(r.occupants) {
+			if o.affiliation < Member && !r.isFocus(o) {
+				r.remove(o, &notice{status: []string{"322"}}, LeftRank, false, fx) // §10.2.1?
+			}
+		}
+	}
+	if next.Broadcast != was.Broadcast {
+		for _, o := range r.occupants {
+			if r.shows(o.role) != o.listed {
+				r.changed(o)
+				r.announce(o, nil, fx)
+			}
+		}
+	}
+	var codes []string
+	switch {
+	case next.nonAnonymous() && !was.nonAnonymous():
+		codes = append(codes, "172")
+	case was.nonAnonymous() && !next.nonAnonymous():
+		codes = append(codes, "173")
+	}
+	if next.nonAnonymous() != was.nonAnonymous() || next.Anyone != was.Anyone {
+		for _, o := range r.occupants {
+			o.tails = [views]wire.Stanza{}
+		}
+	}
+	if next != was && (len(codes) == 0 || !was.sameButPrivacy(next)) {
+		codes = append(codes, "104")
+	}
+	if len(codes) > 0 {
+		r.broadcast(r.statusMessage(codes...), fx) // §10.2.1
+	}
+	fx.emit(RoomChanged{r.addr, next.MembersOnly, next.Password != ""})
+}
+
+// sameButPrivacy reports that two settings differ only in who sees addresses.
+func (c settings) sameButPrivacy(other settings) bool {
+	c.Anyone, c.Real = other.Anyone, other.Real
+	return c == other
+}
+
+// The longest texts of a configuration, in bytes.
+const (
+	longestName = 256
+	longestDesc = 2048
+	longestLang = 35 // BCP 47 §4.4.1
+	longestPass = 256
+)
+
+// apply takes over what the form says and returns what is wrong with it.
+func (c *settings) apply(a answers, limits *Limits) (wrong string) {
+	a.text(cfgName, &c.Name)
+	a.text(cfgDesc, &c.Description)
+	a.text(cfgLang, &c.Lang)
+	for name, to := range map[string]*bool{
+		cfgPersistent: &c.Persistent, cfgPublic: &c.Public, cfgModerated: &c.Moderated, cfgMembers: &c.MembersOnly,
+		cfgReal: &c.Real, cfgSubject: &c.ChangeSubject, cfgInvites: &c.AllowInvites,
+	} {
+		if !a.flag(name, to) {
+			return name + " is 0 or 1"
+		}
+	}
+	if wrong := c.applyPassword(a); wrong != "" {
+		return wrong
+	}
+	if v, ok := a[cfgWhois]; ok {
+		i := slices.Index(whois, one(v))
+		if i < 0 {
+			return "addresses are seen by moderators or anyone"
+		}
+		c.Anyone = i == 1
+	}
+	if v, ok := a[cfgPM]; ok {
+		i := slices.Index(whoms[:], one(v))
+		if i < 0 {
+			return "private messages are sent by anyone, participants, moderators or none"
+		}
+		c.AllowPM = whom(i)
+	}
+	if v, ok := a[cfgBroadcast]; ok {
+		c.Broadcast = 0
+		for _, name := range v {
+			role, ok := roleOf(name)
+			if !ok || role == NoRole {
+				return "there is no role of that name"
+			}
+			c.Broadcast |= 1 << role
+		}
+	}
+	if v, ok := a[cfgMaxUsers]; ok {
+		n, err := strconv.Atoi(one(v))
+		if one(v) == "" || one(v) == "none" {
+			n, err = 0, nil
+		}
+		if err != nil || n < 0 || n > limits.Occupants {
+			return "the number of occupants is at most " + decimal(limits.Occupants)
+		}
+		c.MaxUsers = n
+	}
+	if v, ok := a[cfgHistory]; ok {
+		n, err := strconv.Atoi(one(v))
+		if err != nil || n < 0 || n > limits.History {
+			return "the length of the history is at most " + decimal(limits.History)
+		}
+		c.History = n
+	}
+	switch {
+	case len(c.Name) > longestName, len(c.Description) > longestDesc, len(c.Lang) > longestLang, len(c.Password) > longestPass:
+		return "a text is too long"
+	case !storable(c.Name) || !storable(c.Description) || !storable(c.Lang) || !storable(c.Password):
+		return "a text is none"
+	}
+	return ""
+}
+
+// applyPassword sets or lifts the password. A password that is given alone sets it; protection without one is refused.
+func (c *settings) applyPassword(a answers) (wrong string) {
+	secret, protected := c.Password, c.Password != ""
+	_, given := a[cfgSecret]
+	a.text(cfgSecret, &secret)
+	if _, said := a[cfgProtected]; !said && given {
+		protected = secret != ""
+	}
+	if !a.flag(cfgProtected, &protected) {
+		return cfgProtected + " is 0 or 1"
+	}
+	switch {
+	case !protected:
+		c.Password = ""
+	case secret == "":
+		return "a password is needed"
+	default:
+		c.Password = secret
+	}
+	return ""
+}
+
+func one(v []string) string {
+	if len(v) != 1 {
+		return ""
+	}
+	return v[0]
+}
+
+func storable(s string) bool { return utf8.ValidString(s) }

@@ -1,0 +1,121 @@
+package muc
+
+import (
+	"time"
+
+	"parley/xmpp/wire"
+)
+
+// Event is something that happened in a room. Observers get the events of a room in order, from its runner: they must
+// not block.
+type Event interface{ event() }
+
+// RoomCreated says that there is a room now that was not there before.
+type RoomCreated struct {
+	Room wire.Addr
+	By   wire.Addr // bare; empty for a room born through a conference request
+}
+
+// RoomChanged says that an owner has changed the configuration.
+type RoomChanged struct {
+	Room                  wire.Addr
+	MembersOnly, Password bool
+}
+
+// RoomDestroyed says that the room is no more.
+type RoomDestroyed struct{ Room wire.Addr }
+
+// OccupantJoined says that somebody has entered.
+type OccupantJoined struct{ Occupant }
+
+// OccupantChanged says that the occupant's presence, role or affiliation is another one.
+type OccupantChanged struct{ Occupant }
+
+// OccupantRenamed says that the occupant has another nickname than Old.
+type OccupantRenamed struct {
+	Occupant
+	Old string
+}
+
+// OccupantLeft says that the occupant's last session has left.
+type OccupantLeft struct {
+	Room wire.Addr
+	Nick string
+	Addr wire.Addr // real full address
+	Why  Why
+}
+
+// SubjectChanged says that the room has another subject.
+type SubjectChanged struct {
+	Room wire.Addr
+	Text string
+}
+
+// FocusStanza is what an occupant sends to the focus: an IQ or a private message, or the answer to what the focus asked.
+// The packet is the observer's.
+type FocusStanza struct {
+	Occupant
+	Packet *wire.Packet
+}
+
+func (RoomCreated) event()     {}
+func (RoomChanged) event()     {}
+func (RoomDestroyed) event()   {}
+func (OccupantJoined) event()  {}
+func (OccupantChanged) event() {}
+func (OccupantRenamed) event() {}
+func (OccupantLeft) event()    {}
+func (SubjectChanged) event()  {}
+func (FocusStanza) event()     {}
+
+// Why is how an occupant came to leave.
+type Why uint8
+
+// The reasons to leave.
+const (
+	LeftSelf   Why = iota // said goodbye
+	LeftGone              // the session ended without a word
+	LeftKicked            // XEP-0045 §8.2
+	LeftBanned            // XEP-0045 §9.1
+	LeftRank              // not a member (any more) of a room for members only
+	LeftClosed            // the room was destroyed, or the service stops
+)
+
+// Occupant is an occupant at the moment of an event.
+type Occupant struct {
+	Room        wire.Addr
+	Nick        string
+	Addr        wire.Addr // real full address of the session whose presence the others see
+	ID          string    // XEP-0421
+	Affiliation Affiliation
+	Role        Role
+	Guest       bool // without an account
+	Jitsi       bool // sent a conference request for the room
+	Bot         bool // says that it is no person
+	Joined      time.Time
+
+	attrs, children []byte
+}
+
+// In returns the occupant's address in the room.
+func (o *Occupant) In() wire.Addr { return o.Room + "/" + wire.Addr(o.Nick) }
+
+// Presence returns the payload of the occupant's last presence, without what the room takes out of it. The cursor is on
+// an element of its own memory.
+func (o *Occupant) Presence() wire.Elem {
+	b := make([]byte, 0, len(o.attrs)+len(o.children)+32)
+	b = append(append(append(b, "<presence"...), o.attrs...), '>')
+	return wire.ParseElem(append(append(b, o.children...), "</presence>"...))
+}
+
+// portrait describes an occupant as it is now. What it refers to never changes.
+func (r *room) portrait(o *occupant) Occupant {
+	p := Occupant{
+		Room: r.addr, Nick: o.nick, ID: o.id, Affiliation: o.affiliation, Role: o.role, Guest: o.guest, Joined: o.joined,
+		Bot: o.bot(),
+	}
+	if s := o.shown; s != nil {
+		p.Addr, p.Jitsi, p.attrs, p.children = s.addr, s.jitsi, s.attrs, s.children
+	}
+	return p
+}
