@@ -215,20 +215,3 @@ func (p *Portal) limitBody(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
-
-// shared lets pages of the origins that the administrator named read the answer (CORS), without credentials.
-func (p *Portal) shared(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		origin := r.Header.Get("Origin")
-		for _, o := range p.cfg.Origins {
-			if o == origin {
-				h := w.Header()
-				h.Set("Access-Control-Allow-Origin", origin)
-				h.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
-				h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-				h.Add("Vary", "Origin")
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
-}

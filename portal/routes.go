@@ -14,10 +14,10 @@ func (p *Portal) table() http.Handler {
 	r.Method(http.MethodGet, "/xmpp-websocket", p.parts.XMPP)
 	r.Method(http.MethodGet, "/{tenant}/xmpp-websocket", p.ofTenant(p.parts.XMPP))
 	if p.parts.Conference != nil {
-		r.Method(http.MethodPost, "/conference-request/v1", p.shared(p.parts.Conference))
-		r.Method(http.MethodOptions, "/conference-request/v1", p.shared(http.HandlerFunc(noContent)))
-		r.Method(http.MethodPost, "/{tenant}/conference-request/v1", p.ofTenant(p.shared(p.parts.Conference)))
-		r.Method(http.MethodOptions, "/{tenant}/conference-request/v1", p.shared(http.HandlerFunc(noContent)))
+		for _, method := range []string{http.MethodPost, http.MethodOptions} {
+			r.Method(method, "/conference-request/v1", p.parts.Conference)
+			r.Method(method, "/{tenant}/conference-request/v1", p.ofTenant(p.parts.Conference))
+		}
 	}
 
 	read(r, "/health/live", live)
@@ -39,8 +39,6 @@ func read(r chi.Router, path string, h http.HandlerFunc) {
 	r.Get(path, h)
 	r.Head(path, h)
 }
-
-func noContent(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 
 func noFavicon(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }
 

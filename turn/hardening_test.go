@@ -352,9 +352,12 @@ func TestHT4Permissions(t *testing.T) {
 }
 
 func TestHT4Lifetime(t *testing.T) {
-	s := start(t, nil)
+	if cfg := Default(); cfg.Lifetime != 10*time.Minute || cfg.MaxLifetime != time.Hour {
+		t.Errorf("lifetimes from %v to %v", cfg.Lifetime, cfg.MaxLifetime)
+	}
+	s := start(t, func(c *Config) { c.MaxLifetime = 30 * time.Minute })
 	c := s.raw(t, "udp", "romeo")
-	for _, k := range []struct{ asked, want uint32 }{{1, 600}, {600, 600}, {1800, 1800}, {3600, 3600}, {3601, 3600}, {1 << 31, 3600}, {1<<32 - 1, 3600}} {
+	for _, k := range []struct{ asked, want uint32 }{{1, 600}, {600, 600}, {1000, 1000}, {1800, 1800}, {1801, 1800}, {1 << 31, 1800}, {1<<32 - 1, 1800}} {
 		_, answer := c.request(stun.Allocate, withUDP, with32(stun.Lifetime, k.asked))
 		if answer.Lifetime != k.want {
 			t.Errorf("allocate %d: %d, want %d", k.asked, answer.Lifetime, k.want)

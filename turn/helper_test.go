@@ -318,6 +318,15 @@ func (c *rawClient) receive(wait time.Duration) []byte {
 	}
 }
 
+// wantClosed reports what comes, or that the server does not close the connection in time.
+func (c *rawClient) wantClosed() {
+	c.t.Helper()
+	began := time.Now()
+	if b := c.receive(patience); b != nil || time.Since(began) >= patience {
+		c.t.Errorf("got %x after %v, want the end of the connection", b, time.Since(began))
+	}
+}
+
 // attr appends something to a message.
 type attr func(b []byte) []byte
 

@@ -56,6 +56,7 @@ type secrets struct {
 	Server []byte `json:"server"` // what unknown users are shown, see auth.New
 	TURN   []byte `json:"turn"`
 	Token  []byte `json:"token"` // of the issuer "parley"
+	Node   string `json:"node"`  // name of this node among those that share a store
 }
 
 // turn is the secret as text, which coturn's scheme wants.
@@ -83,6 +84,9 @@ func (d *dataDir) secrets() (s secrets, err error) {
 			rand.Read(*secret)
 			made = true
 		}
+	}
+	if s.Node == "" {
+		s.Node, made = rand.Text(), true
 	}
 	if made {
 		text, _ = json.MarshalIndent(s, "", "\t")

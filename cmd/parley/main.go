@@ -15,6 +15,7 @@ type commands struct {
 	Token   tokenCmd   `cmd:"" help:"Make a token (JWT) that opens a room."`
 	Doctor  doctorCmd  `cmd:"" help:"Look for what keeps the server from running well."`
 	Config  configCmd  `cmd:"" help:"Check a configuration, or print the reference."`
+	Bench   benchCmd   `cmd:"" help:"Measure servers."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

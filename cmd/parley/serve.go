@@ -21,8 +21,11 @@ import (
 
 	"parley/internal/config"
 	"parley/internal/event"
+	"parley/internal/store"
 	"parley/internal/store/sqlstore"
 	"parley/internal/token"
+	"parley/jingle/focus"
+	"parley/muc"
 	"parley/portal"
 	"parley/portal/page"
 	"parley/turn"
@@ -132,10 +135,11 @@ type server struct {
 	process   *process
 	metrics   *prometheus.Registry
 	recorder  *event.Recorder
-	store     storeOf
+	store     store.Store
 	tokens    *token.Checker
 	router    *route.Router
 	host      *im.Host
+	rooms     *muc.Service
 	turn      *turn.Server
 	clients   *c2s.Server
 	web       *http.Server
@@ -199,7 +203,25 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 	if err != nil {
 		return nil, err
 	}
-	s.router.SetAccounts(newICE(s.host, registry, s.turn, cfg.ICE.TTL))
+	ice := newICE(s.host, registry, s.turn, cfg.ICE.TTL)
+	s.router.SetAccounts(ice)
+
+	roomsAt, focusAt := "muc."+cfg.Domain, "focus."+cfg.Domain
+	focusAddr := "focus@auth." + cfg.Domain + "/focus"
+	limits := cfg.Rooms
+	limits.Create = cfg.Creators()
+	s.rooms, err = muc.New(muc.Config{Domain: roomsAt, Focus: focusAddr, Node: secrets.Node, Limits: limits}, s.router, s.store, s.recorder)
+	if err != nil {
+		return nil, err
+	}
+	s.rooms.Observe(ice.endRelays)
+	s.router.Serve(roomsAt, rooms{s.rooms})
+	s.host.AnnounceItem(wire.Addr(roomsAt))
+	calls, err := focus.New(focus.Config{Domain: focusAt, Address: focusAddr, Rooms: roomsAt, Owners: cfg.Focus.Owners, Origins: cfg.HTTP.Origins}, s.rooms, focus.NoBridge{}, s.tokens, s.recorder)
+	if err != nil {
+		return nil, err
+	}
+	s.router.Serve(focusAt, calls)
 
 	clients := cfg.C2S
 	clients.Domain, clients.TLS, clients.Insecure = cfg.Domain, s.cert.config(), cfg.PlainClients()
@@ -208,8 +230,8 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 	s.metrics.MustRegister(s.gauges()...)
 
 	public, err := portal.New(cfg.HTTP, portal.Parts{
-		Domain: cfg.Domain, Rooms: "muc." + cfg.Domain, Focus: "focus." + cfg.Domain, Addresses: addresses,
-		Page: page.Files(), XMPP: s.clients, Ready: s.ready, Recorder: s.recorder,
+		Domain: cfg.Domain, Rooms: roomsAt, Focus: focusAt, Addresses: addresses,
+		Page: page.Files(), XMPP: s.clients, Conference: calls, Ready: s.ready, Recorder: s.recorder,
 	})
 	if err != nil {
 		return nil, err
@@ -347,6 +369,9 @@ func (s *server) stop() error {
 			l.stream.Close()
 		}
 	}
+	if s.rooms != nil {
+		errs = append(errs, s.rooms.Close(ctx))
+	}
 	if s.clients != nil {
 		errs = append(errs, s.clients.Close(ctx))
 	}
@@ -382,4 +407,3 @@ func (s *server) stop() error {
 func newRoom() string {
 	return strings.ToLower(rand.Text()[:13])
 }
-

@@ -9,13 +9,10 @@ import (
 
 	"parley/internal/config"
 	"parley/internal/event"
-	"parley/internal/store"
 	"parley/internal/token"
 	"parley/portal"
 	"parley/turn"
 )
-
-type storeOf = store.Store
 
 // storeURL is where the store is.
 func storeURL(cfg config.Config, data *dataDir) string {
@@ -78,6 +75,8 @@ func (s *server) gauges() []prometheus.Collector {
 	return []prometheus.Collector{
 		gauge("parley_sessions", "XMPP sessions, those included whose client is away.", func() float64 { n, _ := s.clients.Sessions(); return float64(n) }),
 		gauge("parley_sessions_away", "XMPP sessions that wait for their client to come back.", func() float64 { _, n := s.clients.Sessions(); return float64(n) }),
+		gauge("parley_rooms", "Rooms in use.", func() float64 { return float64(s.rooms.Stats().Rooms) }),
+		gauge("parley_occupants", "Sessions in rooms.", func() float64 { return float64(s.rooms.Stats().Occupants) }),
 		gauge("parley_open_files", "File descriptors in use.", func() float64 { return float64(s.process.openFiles.Load()) }),
 		gauge("parley_full", "1 while no new client is taken because the process is near a limit.", func() float64 {
 			if s.process.full.Load() {
@@ -105,6 +104,7 @@ func (s *server) details() portal.Details {
 	}
 	bound, away := s.clients.Sessions()
 	d.Parts["sessions"] = map[string]int{"bound": bound, "away": away}
+	d.Parts["rooms"] = s.rooms.Stats()
 	d.Parts["process"] = map[string]any{"files": s.process.openFiles.Load(), "filesLimit": s.process.files, "memory": s.process.used.Load(), "memoryLimit": s.process.memory}
 	if s.turn != nil {
 		d.Parts["turn"] = map[string]int{"allocations": s.turn.Allocations()}

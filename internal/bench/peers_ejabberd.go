@@ -22,7 +22,7 @@ func Ejabberd(tuned bool) Peer {
 	return Peer{
 		Name: name,
 		Prepare: func(ctx context.Context, dir string, u Users) error {
-			if _, _, _, err := certificate(dir); err != nil {
+			if err := certificate(dir); err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)

@@ -26,7 +26,7 @@ func Parley(binary string) Peer {
 			if err != nil {
 				return err
 			}
-			if _, _, _, err := certificate(dir); err != nil {
+			if err := certificate(dir); err != nil {
 				return err
 			}
 			for i := range u.Count {

@@ -29,7 +29,7 @@ func Prosody(tuned bool) Peer {
 
 // prepareProsody writes the accounts as mod_auth_internal_hashed keeps them (RFC 5802 §3, hexadecimal).
 func prepareProsody(_ context.Context, dir string, u Users) error {
-	if _, _, _, err := certificate(dir); err != nil {
+	if err := certificate(dir); err != nil {
 		return err
 	}
 	const salt, iterations = "0b7f7c52-8c6c-4c0f", 10000 // its default count

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"parley/internal/limit"
+	"parley/muc"
 	"parley/xmpp/wire"
 )
 
@@ -33,9 +35,12 @@ func (c *Config) PlainClients() bool {
 
 // Unlimited lifts rates and counts per source and user, for load tests.
 func (c *Config) Unlimited() {
+	lots := limit.Rate{PerSecond: 1e9, Burst: 1e9} // where no rate stands for the default
 	c.C2S.Unlimited()
 	c.HTTP.Unlimited()
 	c.Auth.UserRate, c.Auth.StrangeRate, c.Auth.SourceRate, c.Auth.MaxDelay = limit.Rate{}, limit.Rate{}, limit.Rate{}, 0
+	c.Rooms.Admission, c.Rooms.Rename, c.Rooms.Invites, c.Rooms.Guesses = lots, lots, lots, lots
+	c.Rooms.Created, c.Rooms.Joined, c.Rooms.Occupants = 1e6, 1e6, 1e6
 	c.TURN.Requests, c.TURN.ConnectionRate, c.TURN.Connections, c.TURN.Bandwidth = limit.Rate{}, limit.Rate{}, 0, 0
 }
 
@@ -60,6 +65,10 @@ func (c *Config) Check() error {
 	}
 	wrong((c.TLS.Certificate == "") != (c.TLS.Key == ""), "tls.certificate and tls.key go together")
 	wrong(c.Log.Format != "text" && c.Log.Format != "json", `log.format = %q is neither "text" nor "json"`, c.Log.Format)
+	wrong(!slices.Contains([]muc.Creators{"", muc.Anyone, muc.Accounts, muc.Moderators}, c.Rooms.Create),
+		`rooms.create = %q is neither "anyone", "accounts" nor "moderators"`, c.Rooms.Create)
+	wrong(!slices.Contains([]string{"first", "account", "all", "nobody"}, c.Focus.Owners),
+		`focus.owners = %q is neither "first", "account", "all" nor "nobody"`, c.Focus.Owners)
 	wrong(c.TURN.Secret != "" && len(c.TURN.Secret) < 32, "turn.secret has %d bytes and needs 32; leave it out and the server makes one", len(c.TURN.Secret))
 	seen := make(map[bool]bool)
 	for _, a := range c.Advertise {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"parley/internal/token"
+	"parley/jingle/focus"
+	"parley/muc"
 	"parley/portal"
 	"parley/turn"
 	"parley/xmpp/auth"
@@ -28,6 +30,8 @@ type Config struct {
 	C2S    c2s.Config    `help:"clients over TCP and WebSocket"`
 	Auth   auth.Config   `help:"logging in"`
 	Token  token.Config  `help:"tokens (JWT) that are accepted instead of a password. The issuer \"parley\" always exists: its secret is made by the server, and the command parley token signs with it"`
+	Rooms  muc.Limits    `help:"rooms"`
+	Focus  focus.Config  `help:"calls in rooms"`
 	TURN   turn.Config   `help:"the relay for clients that cannot reach one another"`
 	ICE    ICE           `help:"STUN and TURN services that clients are told of (XEP-0215)"`
 	Limits Limits        `help:"limits of the process"`
@@ -72,7 +76,7 @@ func Default() Config {
 		},
 		Log:  Log{Format: "text"},
 		HTTP: portal.Defaults(),
-		C2S:  c2s.Defaults(), Auth: auth.DefaultConfig(), Token: token.DefaultConfig(),
+		C2S:  c2s.Defaults(), Auth: auth.DefaultConfig(), Rooms: roomDefaults(), Focus: focus.Config{Owners: "first"}, Token: token.DefaultConfig(),
 		TURN:   turnDefaults(),
 		ICE:    ICE{TTL: time.Hour},
 		Limits: Limits{Full: 0.9},
@@ -85,8 +89,29 @@ func turnDefaults() turn.Config {
 	return c
 }
 
+// roomDefaults leave it to the domain who creates rooms.
+func roomDefaults() muc.Limits {
+	l := muc.DefaultLimits()
+	l.Create = ""
+	return l
+}
+
+// Creators are who may create rooms: while the domain is localhost anyone, else those with an account or a token.
+func (c *Config) Creators() muc.Creators {
+	switch {
+	case c.Rooms.Create != "":
+		return c.Rooms.Create
+	case c.Domain == "localhost":
+		return muc.Anyone
+	}
+	return muc.Accounts
+}
+
 // derived are keys that no file sets: the server knows them.
-var derived = map[string]bool{"c2s.domain": true, "c2s.insecure": true, "c2s.origins": true}
+var derived = map[string]bool{
+	"c2s.domain": true, "c2s.insecure": true, "c2s.origins": true,
+	"focus.domain": true, "focus.address": true, "focus.rooms": true, "focus.origins": true,
+}
 
 // Load reads a file. Without a name it is the default.
 func Load(name string) (Config, error) {

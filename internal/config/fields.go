@@ -13,12 +13,12 @@ type field struct {
 	key string
 }
 
-// fields yields the fields of a struct that stands at a path. Those tagged kong:"-" are set by the program.
+// fields yields the fields of a struct that stands at a path. Those tagged kong:"-" or toml:"-" are set by the program.
 func fields(path string, t reflect.Type) iter.Seq[field] {
 	return func(yield func(field) bool) {
 		for f := range t.Fields() {
 			key := snake(f.Name)
-			if !f.IsExported() || f.Tag.Get("kong") == "-" || derived[join(path, key)] {
+			if !f.IsExported() || f.Tag.Get("kong") == "-" || f.Tag.Get("toml") == "-" || derived[join(path, key)] {
 				continue
 			}
 			if !yield(field{f, key}) {

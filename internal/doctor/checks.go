@@ -312,4 +312,3 @@ func (e *examination) health(ctx context.Context) {
 	}
 	e.add(OK, "server", fmt.Sprintf("process %d runs and takes clients", e.PID))
 }
-

@@ -33,7 +33,8 @@ type bout struct {
 	srv  *bench.Server
 	heap string
 
-	clients []*client
+	clients []*client // in use
+	made    int       // sessions made so far: the next one is of the next account
 	figures []Figure
 
 	once   sync.Once
@@ -86,7 +87,8 @@ const common = "SCRAM-SHA-1"
 func (b *bout) sessions(n int, secure bool) ([]*client, error) {
 	const atOnce = 16
 	out := make([]*client, n)
-	base := len(b.clients)
+	base := b.made
+	b.made += n
 	var next atomic.Int64
 	var group sync.WaitGroup
 	var mu sync.Mutex

@@ -114,7 +114,7 @@ func (r *Report) Write(w io.Writer) error {
 	var b strings.Builder
 	for _, m := range r.All {
 		if m.Error != "" {
-			fmt.Fprintf(&b, "\nround %d, %s, %s: %s", m.Round, m.Server, m.Work, m.Error)
+			fmt.Fprintf(&b, "\nround %d, %s, %s: %s", m.Round, m.Server, m.Workload, m.Error)
 		}
 		if m.Lost > 0 {
 			fmt.Fprintf(&b, "\nround %d, %s, %s: %d never came", m.Round, m.Server, m.Row, m.Lost)

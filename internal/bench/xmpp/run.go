@@ -83,10 +83,10 @@ type contender struct {
 // Measurement is a figure, or what prevented it.
 type Measurement struct {
 	Figure
-	Server string `json:"server"`
-	Work   string `json:"workload"`
-	Round  int    `json:"round"`
-	Error  string `json:"error,omitempty"`
+	Server   string `json:"server"`
+	Workload string `json:"workload"`
+	Round    int    `json:"round"`
+	Error    string `json:"error,omitempty"`
 }
 
 // Report is what a run measured.
@@ -164,11 +164,11 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 					return nil, ctx.Err()
 				}
 				for _, f := range figures {
-					r.All = append(r.All, Measurement{Figure: f, Server: c.name, Work: work.name, Round: round})
+					r.All = append(r.All, Measurement{Figure: f, Server: c.name, Workload: work.name, Round: round})
 					o.say("%d/%d %s %s: %s %s", round, o.Rounds, c.name, f.Row, bench.Number(f.Value), f.Unit)
 				}
 				if err != nil {
-					r.All = append(r.All, Measurement{Server: c.name, Work: work.name, Round: round, Error: err.Error()})
+					r.All = append(r.All, Measurement{Server: c.name, Workload: work.name, Round: round, Error: err.Error()})
 					o.say("%d/%d %s %s: %v", round, o.Rounds, c.name, work.name, err)
 				}
 			}

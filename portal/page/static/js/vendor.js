@@ -3,3 +3,4 @@
 import '../vendor/strophe.js';
 
 if (globalThis.Strophe.Strophe) globalThis.Strophe = globalThis.Strophe.Strophe;
+globalThis.Strophe.setLogLevel(globalThis.Strophe.LogLevel.FATAL); // what goes wrong is told by the page, in words

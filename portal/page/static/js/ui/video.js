@@ -62,8 +62,8 @@ export class Meter extends Component {
 
 	#stop() {
 		clearInterval(this.timer);
-		this.context?.close().catch(() => {});
-		this.context = undefined;
+		this.audio?.close().catch(() => {});
+		this.audio = undefined;
 		this.ref.current?.style.setProperty('--level', 0);
 	}
 
@@ -77,7 +77,7 @@ export class Meter extends Component {
 		context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
 		const samples = new Float32Array(analyser.fftSize);
 		let level = 0;
-		this.context = context;
+		this.audio = context;
 		this.timer = setInterval(() => {
 			analyser.getFloatTimeDomainData(samples);
 			const rms = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);

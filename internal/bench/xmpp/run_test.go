@@ -1,0 +1,140 @@
+package xmpp
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"parley/internal/peertest"
+)
+
+func TestEveryWorkload(t *testing.T) {
+	o := tiny(t, spec(t))
+	o.JSON = filepath.Join(t.TempDir(), "out.json")
+	o.Scan = func([]byte) error { return nil }
+	var out strings.Builder
+	if err := Run(t.Context(), o, &out); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	t.Log(out.String())
+	rows := []string{
+		"1:1 of 200 B", "1:1 of 200 B, TLS", "room message, 5 occupants", "room presence of 620 B, 5 occupants",
+		"12 join one room: CPU per join", "12 join one room: all see all", "call set-up through a room", "call set-up alone, p50",
+		"login, TLS 1.3 and SCRAM-SHA-1", "login, TLS 1.3 and SCRAM-SHA-256", "idle session", "idle session, TLS",
+		"1:1 before, fresh heap", "1:1 with 40 idle, aged heap", "loss by idle sessions and age", "Jingle of 8000 B",
+	}
+	for _, row := range rows {
+		if !strings.Contains(out.String(), "| "+row+" ") {
+			t.Errorf("no row %q", row)
+		}
+	}
+	b, err := os.ReadFile(o.JSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r Report
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.All) != len(rows)-1 {
+		t.Errorf("%d measurements in the file, want %d", len(r.All), len(rows)-1)
+	}
+	for _, m := range r.All {
+		switch {
+		case m.Lost != 0 || m.Error != "":
+			t.Errorf("%+v", m)
+		case strings.HasSuffix(m.Unit, "/CPU-s") && (m.Value < 10 || m.Work < 1 || m.Wall < o.Duration):
+			t.Errorf("%+v", m)
+		case m.Heap != "found" && m.Heap != "aged":
+			t.Errorf("%+v: this test starts no server", m)
+		}
+	}
+}
+
+// What a server loses must be seen, whichever way it shows.
+func TestLossIsSeen(t *testing.T) {
+	for name, c := range map[string]struct {
+		work  string
+		steal func(el *element) bool
+		want  string
+	}{
+		"a message amid others": {"message", func(el *element) bool { return number(el) == 9 }, "lost or out of order"},
+		"a message in a room":   {"room", func(el *element) bool { return el.is("message") && el.has("id='g1.5'") }, "1 never came"},
+		"news in a room":        {"presence", func(el *element) bool { return el.is("presence") && el.has("<status>s7<") }, "1 never came"},
+		"one who joined":        {"join", func(el *element) bool { return el.is("presence") && el.has("/p3'") }, "1 never came"},
+		"an answer in a call":   {"call", func(el *element) bool { return el.is("iq") && el.has("session-accept") }, "nothing arrived"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			th := &thief{steal: c.steal}
+			o := tiny(t, th.robbed(t, spec(t)))
+			o.Work = []string{c.work}
+			var out strings.Builder
+			err := Run(t.Context(), o, &out)
+			if err == nil || !strings.Contains(out.String(), c.want) {
+				t.Errorf("%v, want %q in\n%s", err, c.want, &out)
+			}
+			if th.taken.Load() != 1 {
+				t.Errorf("stolen: %d", th.taken.Load())
+			}
+		})
+	}
+}
+
+func TestMistakesAreRefused(t *testing.T) {
+	for want, change := range map[string]func(o *Options){
+		`no workload is named "x"`: func(o *Options) { o.Work = []string{"x"} },
+		`no server is named "x"`:   func(o *Options) { o.With = []string{"x"} },
+		"no server to measure":     func(o *Options) { o.With = nil },
+		"want NAME=":               func(o *Options) { o.Server = []string{"x"} },
+		"no such key":              func(o *Options) { o.Server = []string{"x=y:z"} },
+		"want KEY:VALUE":           func(o *Options) { o.Server = []string{"x=pid"} },
+		"pid and plain are needed": func(o *Options) { o.Server = []string{"x=pid:1"} },
+		"want one at least":        func(o *Options) { o.Server = []string{"x=users:0"} },
+	} {
+		t.Run(want, func(t *testing.T) {
+			o := tiny(t)
+			change(&o)
+			if err := Run(t.Context(), o, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// A server that fails is in the table; the others are measured none the less.
+func TestOneServerFails(t *testing.T) {
+	good := spec(t)
+	o := tiny(t, good, "wrong=pid:1,plain:127.0.0.1:1")
+	o.Work = []string{"message"}
+	var out strings.Builder
+	err := Run(t.Context(), o, &out)
+	if err == nil || !strings.Contains(out.String(), "round 1, wrong, message: ") || !strings.Contains(out.String(), "| 1:1 of 200 B ") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+}
+
+// The peers that are started, one small workload each.
+func TestPeers(t *testing.T) {
+	var with []string
+	for name, program := range map[string]string{"prosody": "prosody", "prosody-tuned": "prosody", "ejabberd": "ejabberdctl", "ejabberd-tuned": "ejabberdctl"} {
+		if peertest.Required(program) {
+			with = append(with, name)
+		}
+	}
+	if len(with) == 0 {
+		peertest.Need(t, "PARLEY_PEERS names neither prosody nor ejabberdctl, which")
+	}
+	slices.Sort(with)
+	o := tiny(t)
+	o.With, o.Work = with, []string{"message", "join", "call", "login", "idle"}
+	var out strings.Builder
+	if err := Run(t.Context(), o, &out); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	t.Log(out.String())
+}
