@@ -12,7 +12,7 @@ import (
 )
 
 // Every line of a browser's description must come back from Jingle, through XML and without, except these.
-var lost = regexp.MustCompile(`^a=(msid-semantic|rtcp|rtcp-xr|group|bundle-only)\b|^a=(sendrecv|sendonly|recvonly|inactive)$`)
+var lost = regexp.MustCompile(`^a=(msid-semantic|rtcp|rtcp-xr|group|bundle-only)(:|$)|^a=(sendrecv|sendonly|recvonly|inactive)$`)
 
 func TestBrowsersSDPSurvives(t *testing.T) {
 	for _, name := range captures(t, "*/*.sdp", 100) {
@@ -69,6 +69,9 @@ func compareLines(t *testing.T, theirs, ours string) {
 			have[line(at)] = true
 		}
 		for _, at := range slices.Concat(a.Attributes, x.Attributes) {
+			if format, _, _ := strings.Cut(at.Value, " "); (at.Name == "rtcp-fb" || at.Name == "fmtp") && !slices.Contains(x.Formats, format) {
+				continue // Firefox leaves them behind when it is told which codecs to use
+			}
 			if l := line(at); !have[l] && !lost.MatchString(l) &&
 				!(at.Name == "extmap-allow-mixed" && x.Type == "application") && !(rejected && !slices.Contains(x.Attributes, at)) {
 				t.Errorf("medium %d lost %s", i, l)

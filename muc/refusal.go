@@ -67,3 +67,12 @@ func (f refusal) about(text string) refusal {
 	f.Text = text
 	return f
 }
+
+// echo returns the part of a refused attempt to enter by which clients know that the error is about that (XEP-0045
+// §7.2, the examples).
+func echo(p *wire.Packet) string {
+	if p.Kind == wire.Presence && p.Elem().Child("x", NSMUC).Ok() {
+		return "<x xmlns='" + NSMUC + "'/>"
+	}
+	return ""
+}

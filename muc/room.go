@@ -240,7 +240,7 @@ func refuseTo(in *input, fx *effects, why refusal, by wire.Addr) {
 	case typ == "error", in.packet.Kind == wire.IQ && typ == "result":
 		return
 	}
-	why.By = by
+	why.By, why.Echo = by, echo(in.packet)
 	fx.send(in.from, why.ErrorTo(in.packet, in.to))
 }
 

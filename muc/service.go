@@ -171,7 +171,7 @@ func (s *Service) answer(b *wire.Batch, from Sender, to wire.Addr, p *wire.Packe
 		return
 	}
 	words := why.Error
-	words.By = to.Bare()
+	words.By, words.Echo = to.Bare(), echo(p)
 	from.Deliver(b, "", words.ErrorTo(p, to))
 }
 

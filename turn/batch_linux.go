@@ -55,9 +55,10 @@ func (b *batch) read(take func(b []byte, size int, from netip.AddrPort)) error {
 		from   netip.AddrPort
 		failed error
 	)
+	a := new(arrival)
 	receive := func(fd uintptr) bool {
 		memory = buffers.Get().(*[largest]byte)
-		n, size, from, failed = receive(int(fd), memory[:])
+		n, size, from, failed = a.receive(fd, memory[:])
 		if failed == unix.EAGAIN {
 			buffers.Put(memory)
 			return false
@@ -78,28 +79,45 @@ func (b *batch) read(take func(b []byte, size int, from netip.AddrPort)) error {
 	}
 }
 
-// receive makes one system call: it returns how many bytes came, the size of each datagram, and from where they are.
-// Datagrams that were cut have size 0.
-func receive(fd int, b []byte) (n, size int, from netip.AddrPort, err error) {
-	var control [64]byte
-	n, oobn, flags, sa, err := unix.Recvmsg(fd, b, control[:], unix.MSG_DONTWAIT)
-	if err != nil {
-		return 0, 0, from, err
+// arrival is what the kernel fills in when it is asked for datagrams. The wrapper of the system call in package unix takes
+// memory for each one and asks for the protocol of the socket besides.
+type arrival struct {
+	header  unix.Msghdr
+	vector  unix.Iovec
+	from    unix.RawSockaddrInet6 // or RawSockaddrInet4, which is smaller
+	control [64]byte
+}
+
+// receive makes one system call, which does not wait: it returns how many bytes came, the size of each datagram, and from
+// where they are. Datagrams that were cut have size 0.
+func (a *arrival) receive(fd uintptr, b []byte) (n, size int, from netip.AddrPort, err error) {
+	a.vector.Base = &b[0]
+	a.vector.SetLen(len(b))
+	a.header = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&a.from)), Namelen: uint32(unsafe.Sizeof(a.from)), Iov: &a.vector, Control: &a.control[0]}
+	a.header.SetIovlen(1)
+	a.header.SetControllen(len(a.control))
+	r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&a.header)), unix.MSG_DONTWAIT)
+	a.vector.Base = nil // the memory is another's again
+	if errno != 0 {
+		return 0, 0, from, errno
 	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		from = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		a := netip.AddrFrom16(sa.Addr)
-		if sa.ZoneId != 0 {
-			a = a.WithZone(strconv.Itoa(int(sa.ZoneId)))
+	port := func(p *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(p))[:]) }
+	switch a.from.Family {
+	case unix.AF_INET:
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&a.from))
+		from = netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), port(&v4.Port))
+	case unix.AF_INET6:
+		ip := netip.AddrFrom16(a.from.Addr)
+		if a.from.Scope_id != 0 {
+			ip = ip.WithZone(strconv.Itoa(int(a.from.Scope_id)))
 		}
-		from = netip.AddrPortFrom(a, uint16(sa.Port))
+		from = netip.AddrPortFrom(ip, port(&a.from.Port))
 	}
-	if flags&unix.MSG_TRUNC != 0 {
+	n = int(r)
+	if a.header.Flags&unix.MSG_TRUNC != 0 {
 		return n, 0, from, nil
 	}
-	if size = segment(control[:oobn]); size == 0 || size > n {
+	if size = segment(a.control[:a.header.Controllen]); size == 0 || size > n {
 		size = n
 	}
 	return n, size, from, nil

@@ -195,11 +195,10 @@ func burst(t testing.TB, c *rawClient, channel uint16, bound bool, peer netip.Ad
 	var all []byte
 	size := 0
 	flush := func() {
-		if conn, ok := c.Conn.(*net.UDPConn); !ok || len(all) <= size || !newBatch(conn).send(all, size, netip.AddrPort{}) {
-			for size := min(size, len(all)); len(all) > 0; size = min(size, len(all)) {
-				c.send(all[:size])
-				all = all[size:]
-			}
+		if conn, ok := c.Conn.(*net.UDPConn); ok {
+			together(conn, all, size, netip.AddrPort{})
+		} else {
+			c.send(all)
 		}
 		all = nil
 	}

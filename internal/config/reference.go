@@ -91,7 +91,7 @@ func isTable(t reflect.Type) bool {
 
 // comment writes what the help tag says.
 func (w *writer) comment(f field) {
-	help := f.Tag.Get("help")
+	help := f.help()
 	if !w.manual || help == "" {
 		return
 	}
@@ -113,10 +113,11 @@ func secret(key string) bool {
 }
 
 func (w *writer) value(f field, v reflect.Value) string {
-	if !w.manual && secret(f.key) && !v.IsZero() {
-		if v.Kind() == reflect.Slice {
-			return `["hidden"]`
-		}
+	switch {
+	case w.manual || !secret(f.key):
+	case v.Kind() == reflect.Slice && v.Len() > 0:
+		return `["hidden"]`
+	case v.Kind() == reflect.String && v.Len() > 0:
 		return `"hidden"`
 	}
 	return literal(v)

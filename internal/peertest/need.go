@@ -3,30 +3,22 @@
 package peertest
 
 import (
-	"os"
-	"os/exec"
-	"slices"
-	"strings"
 	"testing"
+
+	"parley/internal/peertest/need"
 )
 
-// Need returns the path of a program that the test needs. Where the program is missing the test is skipped, unless the
-// environment variable PARLEY_PEERS, a list parted by commas or the word "all", names it: then the test fails.
+// Need returns the path of a program that the test needs; see need.Program.
 func Need(t testing.TB, program string) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	if Required(program) {
-		t.Fatalf("%s is missing and PARLEY_PEERS wants it", program)
-	}
-	t.Skipf("%s is not installed", program)
-	return ""
+	return need.Program(t, program)
+}
+
+// NeedPython returns the path of Debian's Python, which has the module; see need.Python.
+func NeedPython(t testing.TB, module string) string {
+	t.Helper()
+	return need.Python(t, module)
 }
 
 // Required reports that PARLEY_PEERS names the peer, so that it must not be missing.
-func Required(peer string) bool {
-	peers := strings.Split(os.Getenv("PARLEY_PEERS"), ",")
-	return slices.Contains(peers, "all") || slices.Contains(peers, peer)
-}
+func Required(peer string) bool { return need.Required(peer) }

@@ -11,14 +11,14 @@ import (
 	"strings"
 	"testing"
 
-	"parley/internal/peertest"
+	"parley/internal/peertest/need"
 )
 
 // TestExpat compares the scanner with expat, the parser behind most XMPP servers and clients: what the scanner accepts,
 // expat accepts and reads as the same tree as encoding/xml does, in the received form and in the forwarded one (HX8).
 // PARLEY_EXPAT_DOCS sets how many mutated documents are tried.
 func TestExpat(t *testing.T) {
-	python := peertest.Need(t, "python3")
+	python := need.Program(t, "python3")
 	docs := 20_000
 	if n, err := strconv.Atoi(os.Getenv("PARLEY_EXPAT_DOCS")); err == nil {
 		docs = n

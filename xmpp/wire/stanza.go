@@ -194,6 +194,7 @@ type Error struct {
 	Text      string // safe to show to the peer; may be empty
 	App       string // an application-specific condition element, complete XML written by us; may be empty
 	By        Addr   // who raised it; may be empty
+	Echo      string // part of the refused stanza that goes before <error/>, complete XML; may be empty
 }
 
 func (e *Error) Error() string { return "stanza error " + string(e.Condition) + ": " + e.Text }
@@ -222,7 +223,7 @@ func (e *Error) ErrorTo(p *Packet, from Addr) Stanza {
 	dst := make([]byte, 0, 256+len(e.Text)+len(e.App))
 	dst = appendReplyHead(dst, p, from, "error")
 	dst = append(dst, '>')
-	dst = e.Append(dst)
+	dst = e.Append(append(dst, e.Echo...))
 	return closeStanza(p.Kind, dst)
 }
 

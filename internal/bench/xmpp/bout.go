@@ -124,8 +124,13 @@ func (b *bout) sessions(n int, secure bool) ([]*client, error) {
 	return out, nil
 }
 
-func (b *bout) listen(c *client, h *handler) {
-	c.listen(h, b.fail)
+// attend sets who is told what comes to the client, and starts its goroutine if it has none.
+func (b *bout) attend(c *client, h *handler) {
+	if c.on.Load() != nil {
+		c.handle(h)
+	} else {
+		c.listen(h, b.fail)
+	}
 }
 
 // drop closes sessions and waits until their goroutines are gone.

@@ -167,8 +167,8 @@ func (b *bout) calls(n int, name string) (s span, took []time.Duration, unfinish
 				return
 			}
 		}
-		b.listen(c.a, &handler{element: c.caller})
-		b.listen(c.z, &handler{element: c.callee})
+		b.attend(c.a, &handler{element: c.caller})
+		b.attend(c.z, &handler{element: c.callee})
 		all[i] = c
 	}
 	for _, c := range all {

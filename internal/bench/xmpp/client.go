@@ -71,8 +71,13 @@ func dial(ctx context.Context, s *bench.Server, i int, secure bool) (*client, er
 
 var errNotOffered = errors.New("the server does not offer it")
 
-// login makes the i-th session: it connects, logs in as the i-th account and binds. The resource tells apart the
-// sessions of an account.
+// born counts sessions. It begins where the number keeps its length, so that all stanzas are of the same size.
+var born atomic.Int64
+
+func init() { born.Store(100_000) }
+
+// login makes the i-th session: it connects, logs in as the i-th account and binds. No two sessions have the same
+// resource, so that nobody gets the last words to another.
 func login(ctx context.Context, s *bench.Server, i int, secure bool, mech string) (*client, error) {
 	c, err := dial(ctx, s, i, secure)
 	if err != nil {
@@ -115,7 +120,7 @@ func (c *client) login(s *bench.Server, i int, mech string) error {
 	if _, err := c.open(); err != nil {
 		return err
 	}
-	c.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>b" + strconv.Itoa(i) + "</resource></bind></iq>")
+	c.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>b" + strconv.FormatInt(born.Add(1), 10) + "</resource></bind></iq>")
 	el, err := c.next()
 	if err != nil {
 		return err

@@ -50,13 +50,13 @@ func (b *bout) joins() error {
 	if err := enter(clients[0], room, 0); err != nil {
 		return err
 	}
-	b.listen(clients[0], quiet)
+	b.attend(clients[0], quiet)
 	var waiting, fewer atomic.Int64
 	waiting.Store(int64(n - 1))
 	fewer.Store(int64(n-1) * int64(n))
 	for _, c := range clients[1:] {
 		p := &crowd{b: b, c: c, seen: make([]uint64, n/64+1), missing: n, waiting: &waiting, fewer: &fewer}
-		b.listen(c, &handler{element: p.element})
+		b.attend(c, &handler{element: p.element})
 	}
 	if err := b.sleep(b.o.Warm / 2); err != nil { // the logins' last work
 		return err

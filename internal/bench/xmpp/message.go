@@ -35,12 +35,6 @@ func newPair(b *bout, from, to *client, stop *atomic.Bool) *pair {
 	return p
 }
 
-// start sends the first window. Both sides listen already.
-func (p *pair) start(window int) {
-	p.due = window
-	p.flush()
-}
-
 func (p *pair) element(el *element) {
 	if !el.is("message") {
 		if !el.is("presence") {
@@ -67,15 +61,21 @@ func (p *pair) flush() {
 	if p.due == 0 || p.stop.Load() {
 		return
 	}
-	p.out = p.out[:0]
-	for ; p.due > 0; p.due-- {
-		p.out = append(p.out, p.head...)
-		p.out = strconv.AppendInt(p.out, p.next, 10)
-		p.out = append(p.out, p.tail...)
+	p.out = p.messages(p.out[:0], p.due)
+	p.due = 0
+	p.from.write(p.out)
+}
+
+// messages appends the next n.
+func (p *pair) messages(out []byte, n int) []byte {
+	for range n {
+		out = append(out, p.head...)
+		out = strconv.AppendInt(out, p.next, 10)
+		out = append(out, p.tail...)
 		p.next++
 	}
 	p.sent.Store(p.next)
-	p.from.write(p.out)
+	return out
 }
 
 // converse lets pairs talk while f runs, and returns how many messages never came.
@@ -91,15 +91,10 @@ func (b *bout) converse(clients []*client, f func(count func() int64) error) (lo
 			}
 		}}
 		speak := &handler{element: p.element, done: p.flush}
-		if p.to.on.Load() == nil {
-			b.listen(p.from, hear)
-			p.start(b.o.Window)
-			b.listen(p.to, speak)
-		} else {
-			p.from.handle(hear)
-			p.start(b.o.Window)
-			p.to.handle(speak)
-		}
+		window := p.messages(nil, b.o.Window) // later the receiver's goroutine makes them
+		b.attend(p.from, hear)
+		b.attend(p.to, speak)
+		p.from.write(window)
 	}
 	sum := func(of func(p *pair) int64) func() int64 {
 		return func() (n int64) {

@@ -84,7 +84,7 @@ func (b *bout) fill(room string, n int) ([]*client, error) {
 		if err := enter(c, room, i); err != nil {
 			return nil, err
 		}
-		b.listen(c, quiet)
+		b.attend(c, quiet)
 	}
 	return clients, nil
 }

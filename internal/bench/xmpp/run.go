@@ -47,9 +47,9 @@ type Options struct {
 	JSON     string `help:"file to write everything measured to" type:"path"`
 	Keep     string `help:"folder for the servers' data, kept; default: a temporary one" type:"path"`
 
-	Binary   string                    `kong:"-"` // the parley that is started; empty: this program
-	Scan     func(stanza []byte) error `kong:"-"` // reads a stanza as the server does; nil: not measured
-	Progress io.Writer                 `kong:"-"` // lines on long work; nil: none
+	Binary   string                    `kong:"-" json:"-"` // the parley that is started; empty: this program
+	Scan     func(stanza []byte) error `kong:"-" json:"-"` // reads a stanza as the server does; nil: not measured
+	Progress io.Writer                 `kong:"-" json:"-"` // lines on long work; nil: none
 }
 
 // workload is a way to load a server.

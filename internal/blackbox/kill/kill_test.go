@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(peertest.Stopping(m)) }
 
 const (
-	history = 2000 // messages that a newcomer is given; more than a round can say in its own room
+	history = 1000 // messages that a newcomer is given: more than a round can say in its own room, less than a session may be behind
 	hall    = "hall@muc.localhost"
 )
 
@@ -101,7 +101,7 @@ func (w *world) load() {
 	clerk := &clerk{}
 	w.enter(clerk, speakers)
 	if w.T.Failed() {
-		return
+		w.T.Fatal("not everybody could enter")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	for _, s := range speakers {

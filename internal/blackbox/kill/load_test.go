@@ -160,8 +160,11 @@ func (k *clerk) work(ctx context.Context, w *world) {
 			configure(t, k.c, "name-"+id, room, "muc#roomconfig_roomname", id)
 			w.kept.told(room, "name")
 		default:
-			addr := fmt.Sprintf("user%d@localhost", rand.IntN(20))
-			affiliation := []string{"member", "admin", "outcast", "owner", "none"}[rand.IntN(5)]
+			i := rand.IntN(20)
+			addr, affiliation := fmt.Sprintf("user%d@localhost", i), []string{"member", "admin", "owner", "none"}[rand.IntN(4)]
+			if i < 10 { // who rules is not banned (XEP-0045 §9.1)
+				affiliation = []string{"member", "outcast", "none"}[rand.IntN(3)]
+			}
 			w.kept.ask(room, addr, affiliation)
 			request(t, k.c, "set", "list-"+id, room, "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='"+
 				affiliation+"' jid='"+addr+"'><reason>"+id+"</reason></item></query>")

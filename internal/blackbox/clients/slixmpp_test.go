@@ -1,0 +1,46 @@
+// Package clients lets real XMPP clients talk through the binary: those that Debian packages.
+package clients
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/internal/peertest"
+)
+
+// TestSlixmppRoomOfTwenty: 20 clients log in over STARTTLS, chat, meet in a room and change affiliations. What each step
+// means is in testdata/room.py.
+func TestSlixmppRoomOfTwenty(t *testing.T) {
+	python := peertest.NeedPython(t, "slixmpp")
+	const count = 20
+	server := peertest.StartParley(t, peertest.ParleyOptions{})
+	for i := range count {
+		server.AddUser(fmt.Sprint("u", i), fmt.Sprintf("u%d-password", i))
+	}
+	host, port, err := net.SplitHostPort(server.XMPP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, python, "testdata/room.py", host, port, "localhost", server.Certificate, "twenty@muc.localhost", fmt.Sprint(count)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var steps []string
+	for line := range strings.Lines(string(out)) {
+		var s struct{ Step string }
+		if json.Unmarshal([]byte(line), &s) == nil && s.Step != "" {
+			steps = append(steps, s.Step)
+		}
+	}
+	if got, want := strings.Join(steps, " "), "login chat discovery joined groupchat subject affiliations done"; got != want {
+		t.Errorf("steps %s, want %s\n%s", got, want, out)
+	}
+}
