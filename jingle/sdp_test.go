@@ -47,17 +47,17 @@ func TestTheDialectsOfferAsSDP(t *testing.T) {
 
 func TestDirectionsFollowTheSide(t *testing.T) {
 	for _, c := range []struct {
-		line           string
-		by             Role
-		senders        Senders
-		extmap, extWas Senders
+		line    string
+		by      Role
+		senders Senders
+		extmap  Senders
 	}{
-		{"sendrecv", Initiator, Both, InitiatorSends, ""},
-		{"sendonly", Initiator, InitiatorSends, InitiatorSends, ""},
-		{"recvonly", Initiator, ResponderSends, InitiatorSends, ""},
-		{"sendonly", Responder, ResponderSends, ResponderSends, ""},
-		{"recvonly", Responder, InitiatorSends, ResponderSends, ""},
-		{"inactive", Responder, Nobody, ResponderSends, ""},
+		{"sendrecv", Initiator, Both, InitiatorSends},
+		{"sendonly", Initiator, InitiatorSends, InitiatorSends},
+		{"recvonly", Initiator, ResponderSends, InitiatorSends},
+		{"sendonly", Responder, ResponderSends, ResponderSends},
+		{"recvonly", Responder, InitiatorSends, ResponderSends},
+		{"inactive", Responder, Nobody, ResponderSends},
 	} {
 		text := strings.Replace(moreSDP[1], "a=ptime", "a=extmap:3/sendonly urn:x\na="+c.line+"\na=ptime", 1)
 		j := fromSDP(t, text, c.by)

@@ -72,6 +72,10 @@ func each(clients []*client, f func(c *client) error) error {
 // idle measures what the server holds per session. A few sessions that come and go before make it load what it loads
 // once. All are asked at the end whether they live, and the server must hold a descriptor for each.
 func (b *bout) idle(row string, secure bool) error {
+	start, err := bench.ReadMemory(b.srv.PID)
+	if err != nil {
+		return err
+	}
 	few, err := b.crew(50, secure)
 	if err != nil {
 		return err
@@ -81,9 +85,16 @@ func (b *bout) idle(row string, secure bool) error {
 	if err := b.sleep(b.o.Settle); err != nil {
 		return err
 	}
-	before, err := bench.ReadMemory(b.srv.PID)
+	var before bench.Memory
+	gone, err := b.until(b.o.Patience, func() bool { // until the server has noticed that they are gone
+		before, err = bench.ReadMemory(b.srv.PID)
+		return err != nil || before.FDs < start.FDs+len(few)/5
+	})
 	if err != nil {
 		return err
+	}
+	if !gone {
+		return fmt.Errorf("%d sessions are closed and the server still has %d more descriptors", len(few), before.FDs-start.FDs)
 	}
 	all, err := b.crew(b.o.Idle, secure)
 	if err != nil {

@@ -34,7 +34,7 @@ export async function serverConfig(location) {
 		if (answer.ok) {
 			const said = await answer.json();
 			if (typeof said.domain === 'string') Object.assign(config, { domain: said.domain, muc: `muc.${said.domain}`, focus: `focus.${said.domain}` });
-			for (const key of ['muc', 'focus', 'websocket', 'nofocus']) if (typeof said[key] === 'string') config[key] = said[key];
+			for (const key of ['muc', 'focus', 'websocket']) if (typeof said[key] === 'string') config[key] = said[key];
 		}
 	} catch {
 		// The page works without; if the server is gone, the connection will say so in words.

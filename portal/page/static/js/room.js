@@ -107,7 +107,6 @@ export class Room extends EventTarget {
 
 	// conference is the request to the focus (spec: conference request), repeated while it says that it is not ready.
 	async #conference(attempt) {
-		if (this.config.nofocus) return;
 		const request = el('conference', { xmlns: NSFocus, room: this.jid, 'machine-uid': machine(), token: this.stream.token },
 			el('property', { name: 'rtcstatsEnabled', value: 'false' }), el('property', { name: 'visitors-version', value: '1' }));
 		for (let delay = 1000; ; delay = Math.min(delay * 2, 16_000)) {

@@ -1,0 +1,136 @@
+package clients
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"parley/internal/peertest"
+)
+
+// terminal is a profanity with somebody before it.
+type terminal struct {
+	t    *testing.T
+	in   io.Writer
+	mu   sync.Mutex // guards seen
+	seen strings.Builder
+	from int // what of seen has been looked through
+}
+
+func (x *terminal) Write(p []byte) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.seen.Write(p)
+}
+
+func startProfanity(t *testing.T, server *peertest.Parley, user, password string) *terminal {
+	t.Helper()
+	program, python := peertest.Need(t, "profanity"), peertest.NeedPython(t, "pty")
+	home := t.TempDir()
+	host, port, err := net.SplitHostPort(server.XMPP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(home, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("data/profanity/accounts", fmt.Sprintf("[me]\nenabled=true\njid=%s@localhost\npassword=%s\nserver=%s\nport=%s\ntls.policy=trust\nresource=prof\nmuc.nick=%s\n", user, password, host, port, user))
+	write("config/profanity/profrc", "[ui]\nsplash=false\ntime.console=off\ntime.chat=off\ntime.muc=off\n[chatstates]\nenabled=false\n")
+	x := &terminal{t: t}
+	cmd := exec.Command(python, "testdata/profanity.py", program, "-a", "me")
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home+"/config", "XDG_DATA_HOME="+home+"/data", "LC_ALL=C.UTF-8")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.in = in
+	cmd.Stdout, cmd.Stderr = x, x
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s saw:\n%s", user, x.seen.String())
+		}
+		fmt.Fprint(in, "/quit\n")
+		ended := make(chan struct{})
+		go func() { cmd.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			cmd.Process.Kill()
+			<-ended
+		}
+	})
+	return x
+}
+
+// line types a line.
+func (x *terminal) line(format string, args ...any) {
+	x.t.Helper()
+	if _, err := fmt.Fprintf(x.in, format+"\n", args...); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// sees waits until a text appears that was not there at the last call.
+func (x *terminal) sees(text string) {
+	x.t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		x.mu.Lock()
+		all := x.seen.String()
+		x.mu.Unlock()
+		if i := strings.Index(all[x.from:], text); i >= 0 {
+			x.from += i + len(text)
+			return
+		}
+		if time.Now().After(end) {
+			x.t.Fatalf("%q does not appear", text)
+		}
+	}
+}
+
+// TestProfanity: two people at terminals log in over STARTTLS, chat, meet in a room, and one promotes the other.
+func TestProfanity(t *testing.T) {
+	server := peertest.StartParley(t, peertest.ParleyOptions{})
+	for _, user := range []string{"ann", "bob"} {
+		server.AddUser(user, user+"-password")
+	}
+	ann, bob := startProfanity(t, server, "ann", "ann-password"), startProfanity(t, server, "bob", "bob-password")
+	ann.sees("logged in successfully")
+	bob.sees("logged in successfully")
+	ann.line("/msg bob@localhost first-words")
+	bob.sees("chat message: ann@localhost")
+	bob.line("/win 2")
+	bob.sees("first-words")
+	ann.line("/join room@muc.localhost")
+	ann.sees("room")
+	ann.line("/room accept")
+	ann.sees("unlocked")
+	bob.line("/join room@muc.localhost")
+	ann.sees("bob")
+	ann.line("words-in-the-room")
+	bob.sees("words-in-the-room")
+	bob.line("answer-in-the-room")
+	ann.sees("answer-in-the-room")
+	ann.line("/subject set what-it-is-about")
+	bob.sees("what-it-is-about")
+	ann.line("/affiliation set admin bob@localhost")
+	bob.sees("admin")
+	ann.line("/kick bob because-of-the-test")
+	bob.sees("because-of-the-test")
+}
