@@ -24,4 +24,4 @@ bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
 jitsi: ## the real Jitsi client: LJM_JS=FILE is lib-jitsi-meet.min.js of a Jitsi Meet installation
-	LJM_JS=$(LJM_JS) PARLEY_PEERS=all go test -count=1 -v -run TestJitsiClient -timeout 15m ./cmd/parley
+	LJM_JS=$(LJM_JS) PARLEY_PEERS=all go test -count=1 -v -timeout 15m ./internal/blackbox/jitsi

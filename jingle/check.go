@@ -103,7 +103,7 @@ func (j *Jingle) checkGroups(l Limits) error {
 			return badRequest("a group names a content twice")
 		}
 		for _, name := range g.Contents {
-			if !isWord(name, maxName) {
+			if name == "" || !isText(name, maxName) {
 				return badRequest("bad group")
 			}
 			if g.Semantics == "BUNDLE" { // RFC 9143 §7: a medium is in one bundle at most

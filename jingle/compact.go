@@ -3,6 +3,7 @@ package jingle
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strconv"
 	"unicode/utf8"
 )
@@ -55,13 +56,13 @@ func ParseCompact(text string, l Limits) ([]OwnedSources, error) {
 		for i, raw := range lists {
 			switch i {
 			case 0:
-				ok = compactSources(raw, &o.Video)
+				ok = compactSources(raw, &o.Video, l.Sources)
 			case 1:
-				ok = compactGroups(raw, &o.VideoGroups)
+				ok = compactGroups(raw, &o.VideoGroups, l)
 			case 2:
-				ok = compactSources(raw, &o.Audio)
+				ok = compactSources(raw, &o.Audio, l.Sources)
 			case 3:
-				ok = compactGroups(raw, &o.AudioGroups)
+				ok = compactGroups(raw, &o.AudioGroups, l)
 			}
 			if !ok {
 				return nil, bad
@@ -75,7 +76,7 @@ func ParseCompact(text string, l Limits) ([]OwnedSources, error) {
 	if !delim(dec, '}') || !delim(dec, '}') {
 		return nil, bad
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, bad
 	}
 	return all, nil
@@ -91,18 +92,18 @@ func key(dec *json.Decoder, name string) bool {
 	return err == nil && t == name
 }
 
-func compactSources(raw []byte, to *[]Source) bool {
+func compactSources(raw []byte, to *[]Source, most int) bool {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
-	var list []compactSource
-	if dec.Decode(&list) != nil {
+	if !delim(dec, '[') {
 		return false
 	}
-	for _, c := range list {
-		s := Source{SSRC: c.SSRC, Name: c.Name}
-		if !isText(c.Name, maxName) || !isText(c.MSID, maxText) {
+	for dec.More() {
+		var c compactSource
+		if len(*to) == most || dec.Decode(&c) != nil || !isText(c.Name, maxName) || !isText(c.MSID, maxText) {
 			return false
 		}
+		s := Source{SSRC: c.SSRC, Name: c.Name}
 		if c.MSID != "" {
 			s.Parameters = []Parameter{{"msid", c.MSID}}
 		}
@@ -118,13 +119,14 @@ func compactSources(raw []byte, to *[]Source) bool {
 	return true
 }
 
-func compactGroups(raw []byte, to *[]SourceGroup) bool {
-	var list [][]json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
+func compactGroups(raw []byte, to *[]SourceGroup, l Limits) bool {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if !delim(dec, '[') {
 		return false
 	}
-	for _, fields := range list {
-		if len(fields) == 0 {
+	for dec.More() {
+		var fields []json.RawMessage
+		if len(*to) == l.Groups || dec.Decode(&fields) != nil || len(fields) == 0 || len(fields) > 1+l.Sources {
 			return false
 		}
 		var g SourceGroup

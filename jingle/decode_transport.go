@@ -7,9 +7,12 @@ import (
 	"parley/xmpp/wire"
 )
 
+// transport reads an ICE-UDP transport. Fingerprints of weak or unknown hashes are left out (RFC 8122 §5 lets a peer give
+// several), unless there is no other.
 func (d *decoder) transport(e wire.Elem) *Transport {
 	t := &Transport{Ufrag: e.AttrString("ufrag"), Password: e.AttrString("pwd"),
 		ICEGeneration: int(d.number(e, "ice-generation", 0, 1<<31-1, 0))}
+	weak := false
 	for it := e.Children(); it.Next() && d.err == nil; {
 		switch x := it.Elem; {
 		case x.Is("candidate", NSICE):
@@ -19,7 +22,11 @@ func (d *decoder) transport(e wire.Elem) *Transport {
 			}
 			t.Candidates = append(t.Candidates, d.candidate(x))
 		case x.Is("fingerprint", NSDTLS):
-			put(d, &t.Fingerprints, maxFingerprints, "fingerprints", d.fingerprint(x))
+			if f := d.fingerprint(x); hashBytes[f.Hash] > 0 {
+				put(d, &t.Fingerprints, maxFingerprints, "fingerprints", f)
+			} else {
+				weak = true
+			}
 		case x.Is("rtcp-mux", NSICE):
 			t.RTCPMux = true
 		case x.Is("gathering-complete", NSICE):
@@ -36,6 +43,9 @@ func (d *decoder) transport(e wire.Elem) *Transport {
 			d.extension(&t.Extensions, x, NSICE)
 		}
 	}
+	if weak && len(t.Fingerprints) == 0 { // it would pass for a transport without encryption
+		d.fail(badRequest("no fingerprint of a hash that is good enough"))
+	}
 	return t
 }
 
@@ -47,7 +57,7 @@ func (d *decoder) fingerprint(e wire.Elem) Fingerprint {
 }
 
 func (d *decoder) candidate(e wire.Elem) Candidate {
-	return Candidate{
+	c := Candidate{
 		ID:         e.AttrString("id"),
 		Component:  int(d.number(e, "component", 1, 256, must)),
 		Foundation: e.AttrString("foundation"),
@@ -62,6 +72,10 @@ func (d *decoder) candidate(e wire.Elem) Candidate {
 		RelAddr:    e.AttrString("rel-addr"),
 		RelPort:    uint16(d.number(e, "rel-port", 0, 1<<16-1, 0)),
 	}
+	if c.RelAddr == "" {
+		c.RelPort = 0
+	}
+	return c
 }
 
 // parseUint reads a decimal number.

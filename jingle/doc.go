@@ -16,7 +16,8 @@
 // jingle, content, description, transport and of XEP-0353 messages are kept as Extensions if they are self-contained.
 //
 // From XML to SDP: extensions, candidate ids, source owners, ZRTP hashes, SDES keys beside a fingerprint, TCP candidates without
-// tcptype (RFC 6544 §4.5 wants one), the dialect's elements, names of contents that are no tokens (an error).
+// tcptype (RFC 6544 §4.5 wants one), packet times of single payload types, SCTP stream counts, the dialect's elements. Names of
+// contents that are no tokens are an error.
 //
 // From SDP: the origin, msid-semantic, rtcp (the address for RTCP without multiplexing), rtcp-xr, bundle-only (such media get the
 // transport of their bundle instead), default candidates, network-cost, directions of data media, attributes that this package does not

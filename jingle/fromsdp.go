@@ -22,6 +22,9 @@ func ParseSDP(text string, by Role, l Limits) (*Jingle, error) {
 // none, the media's places counted from 0. The result has passed Check but for action and SID, and shares memory with d. The
 // error is a *wire.Error.
 func FromSDP(d *sdp.Description, by Role, l Limits) (*Jingle, error) {
+	if len(d.Media) == 0 {
+		return nil, badRequest("a session description without media")
+	}
 	if len(d.Media) > l.Contents {
 		return nil, tooMany("media")
 	}

@@ -1,6 +1,10 @@
 package jingle
 
-import "parley/xmpp/wire"
+import (
+	"strings"
+
+	"parley/xmpp/wire"
+)
 
 // Message is an element of Jingle message initiation (XEP-0353), which travels in a <message/>.
 type Message struct {
@@ -91,7 +95,7 @@ func (m *Message) Check() error {
 		return tooMany("proposed descriptions")
 	}
 	for _, p := range m.Proposals {
-		if !isWord(p.NS, maxText) || !isText(p.Media, maxName) {
+		if !isWord(p.NS, maxText) || strings.ContainsAny(p.NS, `'"<>&`) || !isText(p.Media, maxName) { // wire refuses references in xmlns
 			return badRequest("bad description of a call")
 		}
 	}

@@ -135,6 +135,7 @@ func TestSDPRefused(t *testing.T) {
 	}{
 		{"HB1 any bytes", "\x00\xff", ""},
 		{"HB1 10,000 lines", head + strings.Repeat("a=x\r\n", 10_000), ""},
+		{"no media", head, ""},
 		{"HB1 17 media", head + strings.Repeat(video, 17), ""},
 		{"HB1 duplicate mids", head + video + "a=mid:0\r\n" + video + "a=mid:0\r\n", ""},
 		{"HB1 two mids of one medium", head + video + "a=mid:0\r\na=mid:1\r\n", ""},
@@ -145,6 +146,7 @@ func TestSDPRefused(t *testing.T) {
 		{"HB1 payload type 128", head + strings.Replace(video, "SAVPF 96", "SAVPF 128", 1), ""},
 		{"HB1 payload type of letters", head + strings.Replace(video, "SAVPF 96", "SAVPF x", 1), ""},
 		{"HB1 rtpmap without clock rate", head + strings.Replace(video, "VP8/90000", "VP8", 1), ""},
+		{"HB1 rtpmap of clock rate 0", head + strings.Replace(video, "VP8/90000", "VP8/0", 1), ""},
 		{"HB1 duplicate SSRC in two media", head + video + "a=ssrc:1 cname:x\r\n" + video + "a=ssrc:1 cname:x\r\n", ""},
 		{"HB1 empty items in a group", head + "a=group:\r\n" + video, ""},
 		{"HB1 bundle of a stranger", head + "a=group:BUNDLE x\r\n" + video, ""},

@@ -153,6 +153,7 @@ func TestHB6CompactSourcesRefused(t *testing.T) {
 		"unknown video type": `{"sources":{"a":[[{"s":1,"v":"z"}]]}}`,
 		"cut off":            `{"sources":{"a":[[{"s":1}`,
 		"more after the end": `{"sources":{}}{}`,
+		"a brace more":       `{"sources":{}}}`,
 		"more before":        `x{"sources":{}}`,
 		"another member":     `{"sources":{},"y":1}`,
 		"deep":               `{"sources":{"a":[` + strings.Repeat("[", 100_000) + `]}}`,

@@ -10,9 +10,12 @@ import (
 // trickle: every medium has port 9, or 0 if its senders are RejectedContent. Fields that a peer may have put there are
 // checked again. The error is a *wire.Error: a content that SDP cannot express, or a broken rule.
 func (j *Jingle) SDP(by Role, origin sdp.Origin) (*sdp.Description, error) {
-	all := Limits{Contents: len(j.Contents), Candidates: 1 << 30, Sources: 1 << 30, Groups: 1 << 30}
+	all := Limits{Contents: 1 << 30, Candidates: 1 << 30, Sources: 1 << 30, Groups: 1 << 30}
 	if err := j.checkContents(all); err != nil {
 		return nil, err
+	}
+	if len(j.Contents) == 0 {
+		return nil, notAcceptable("a session without contents")
 	}
 	d := &sdp.Description{Origin: origin, Name: "-"}
 	for _, g := range j.Groups {

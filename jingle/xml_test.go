@@ -162,6 +162,13 @@ func TestParseRefuses(t *testing.T) {
 			}
 		})
 	}
+	// A strong hash beside a weak one is enough, and contents may have names that SDP cannot say.
+	j := parse(t, ice("", `<fingerprint xmlns="urn:xmpp:jingle:apps:dtls:0" hash="sha-1">00</fingerprint>`+
+		`<fingerprint xmlns="urn:xmpp:jingle:apps:dtls:0" hash="sha-256" setup="active">`+strings.ToLower(sha256)+`</fingerprint>`))
+	if f := j.Contents[0].Transport.Fingerprints; len(f) != 1 || f[0].Value != sha256 {
+		t.Errorf("%+v", f)
+	}
+	parse(t, wrap(`<content creator="initiator" name="my voice"/><group xmlns="urn:xmpp:jingle:apps:grouping:0" semantics="LS"><content name="my voice"/></group>`))
 	// What the cases above change must be right before.
 	parse(t, ice(creds, cand))
 	parse(t, rtp(pt(96)+src("1")))

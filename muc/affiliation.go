@@ -69,13 +69,13 @@ func (r *room) rerank(in *input, changes []rerank, fx *effects) (kept bool) {
 			r.refuse(in, fx, *why)
 			return
 		}
+		fx.send(in.from, in.packet.Result(in.to, nil)) // §9.1, §9.3, §10.3: the admin first
 		for _, c := range changes {
 			r.keep(c.bare, standing{c.to, c.nick, c.reason})
 			if !r.enforce(c.bare, &notice{actor: by, reason: c.reason}, fx) {
 				r.proclaim(c, fx)
 			}
 		}
-		fx.send(in.from, in.packet.Result(in.to, nil))
 		r.succession(now, fx)
 	})
 }
@@ -124,40 +124,42 @@ func (r *room) enforce(bare wire.Addr, n *notice, fx *effects) (present bool) {
 		}
 	}
 	for _, o := range of {
-		was := o.affiliation
-		o.affiliation = r.affiliation(o.bare)
+		was, is := o.affiliation, r.affiliation(o.bare)
 		words := *n
 		switch {
-		case o.affiliation == Outcast:
+		case is == Outcast:
+			o.affiliation = is
 			words.status = []string{"301"} // §9.1
 			r.remove(o, &words, LeftBanned, false, fx)
 			continue
-		case o.affiliation < Member && r.settings.MembersOnly && was != o.affiliation:
+		case is < Member && r.settings.MembersOnly && was != is:
+			o.affiliation = is
 			words.status = []string{"321"} // §9.4
 			r.remove(o, &words, LeftRank, false, fx)
 			continue
 		}
 		role := o.role
-		if next := r.settleRole(o.affiliation); o.affiliation < was || next > role {
+		if next := r.settleRole(is); is < was || next > role {
 			role = next
 		}
-		if was != o.affiliation || role != o.role {
-			r.cast(o, role, &words, fx)
+		if was != is || role != o.role {
+			r.reveal(o, fx)
+			r.cast(o, is, role, &words, fx)
 		}
 	}
 	return len(of) > 0
 }
 
-// cast gives the occupant a role and tells everybody. Who may see more, or less, of the others than before is told of
+// cast gives the occupant an affiliation and a role and tells everybody. Who may see more, or less, of the others than before is told of
 // them again.
-func (r *room) cast(o *occupant, role Role, n *notice, fx *effects) {
+func (r *room) cast(o *occupant, affiliation Affiliation, role Role, n *notice, fx *effects) {
 	saw := make([]view, 0, len(r.occupants))
 	if len(o.sessions) > 0 {
 		for _, other := range r.occupants {
 			saw = append(saw, r.view(o.sessions[0], other))
 		}
 	}
-	o.role = role
+	o.affiliation, o.role = affiliation, role
 	r.changed(o)
 	r.announce(o, n, fx)
 	fx.emit(OccupantChanged{r.portrait(o)})
@@ -173,7 +175,7 @@ func (r *room) cast(o *occupant, role Role, n *notice, fx *effects) {
 	}
 }
 
-// proclaim tells of the new affiliation of somebody who is not here (XEP-0045 §9.? example 195) those who may know the
+// proclaim tells of the new affiliation of somebody who is not here (XEP-0045 §10.3 example 176, §10.7 example 195) those who may know the
 // address.
 func (r *room) proclaim(c rerank, fx *effects) {
 	dst := wire.AppendAttr(nil, "from", string(r.addr))

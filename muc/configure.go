@@ -97,7 +97,7 @@ func (r *room) own(in *input, fx *effects) (kept bool) {
 	return false
 }
 
-// cancel gives up a first configuration, and the room with it (§10.1.3, example 165); a later one changes nothing.
+// cancel gives up a first configuration, and the room with it (§10.1.3, example 162); a later one changes nothing.
 func (r *room) cancel(in *input, fx *effects) (kept bool) {
 	fx.send(in.from, in.packet.Result(in.to, nil))
 	if r.phase == locked {

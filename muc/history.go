@@ -35,7 +35,7 @@ func (r *room) remember(s saying) {
 	}
 }
 
-// replay sends a newcomer the history that it asks for (XEP-0045 §7.2.14, §7.2.15): the smallest that any of its
+// replay sends a newcomer the history that it asks for (XEP-0045 §7.2.13, §7.2.14): the smallest that any of its
 // criteria and the room's own allow.
 func (r *room) replay(s *session, x wire.Elem, in *input, fx *effects) {
 	most, chars := min(r.settings.History, len(r.history)), -1

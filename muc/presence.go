@@ -246,8 +246,12 @@ func (r *room) render(o *occupant, v view, self bool, n *notice) wire.Stanza {
 
 // appendItem appends the element <item/> (XEP-0045 §7.2.2).
 func (r *room) appendItem(dst []byte, o *occupant, v view, role Role, n *notice) []byte {
+	affiliation := o.affiliation
+	if n.destroy != nil {
+		affiliation = None // XEP-0045 §10.9: there is nothing left to be affiliated with
+	}
 	dst = append(dst, "<item affiliation='"...)
-	dst = append(dst, o.affiliation.String()...)
+	dst = append(dst, affiliation.String()...)
 	dst = append(dst, "' role='"...)
 	dst = append(dst, role.String()...)
 	dst = append(dst, '\'')
@@ -290,7 +294,7 @@ func appendOccupantID(dst []byte, id string) []byte {
 	return append(dst, "/>"...)
 }
 
-// desynchronised answers presence of somebody who takes himself for an occupant (XEP-0045 §7.2.16, example 43).
+// desynchronised answers presence of somebody who takes himself for an occupant (XEP-0045 §7.2.18, example 43).
 func desynchronised(from wire.Addr) wire.Stanza {
 	dst := wire.AppendAttr(nil, "from", string(from))
 	dst = append(dst, " type='unavailable'><x xmlns='"+NSUser+"'><item affiliation='none' role='none'><reason>"+

@@ -58,16 +58,16 @@ func (r *room) recast(in *input, changes []recast, fx *effects) {
 		r.kick(changes[0], by, func() { fx.send(in.from, answer) }, in, fx)
 		return
 	}
+	fx.send(in.from, answer) // §8.3
 	for _, c := range changes {
 		switch {
 		case c.to == NoRole:
 			r.kick(c, by, func() {}, in, fx)
 		case c.to != c.occupant.role:
 			r.reveal(c.occupant, fx)
-			r.cast(c.occupant, c.to, &notice{actor: by, reason: c.reason}, fx)
+			r.cast(c.occupant, c.occupant.affiliation, c.to, &notice{actor: by, reason: c.reason}, fx)
 		}
 	}
-	fx.send(in.from, answer)
 }
 
 // kick throws an occupant out (XEP-0045 §8.2). In a conference who was thrown out has to be let in anew.

@@ -15,7 +15,7 @@ type subject struct {
 	late    wire.Stanza
 }
 
-// stanza returns the subject as a newcomer gets it (XEP-0045 §7.2.16); a room without one says so.
+// stanza returns the subject as a newcomer gets it (XEP-0045 §7.2.15); a room without one says so.
 func (s *subject) stanza(room wire.Addr) wire.Stanza {
 	if s.late.Tail != nil {
 		return s.late

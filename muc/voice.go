@@ -75,6 +75,6 @@ func (r *room) approve(actor *occupant, a answers, in *input, fx *effects) {
 	}
 	if allow && o.role == Visitor {
 		r.reveal(o, fx)
-		r.cast(o, Participant, &notice{}, fx)
+		r.cast(o, o.affiliation, Participant, &notice{}, fx)
 	}
 }

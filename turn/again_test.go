@@ -65,7 +65,7 @@ func TestManyTimes(t *testing.T) {
 			gone.Close()
 		}
 	}
-	eventually(t, "0 allocations", func() bool { return s.Allocations() == 0 })
+	eventually(t, "0 allocations", func() bool { return s.Allocations() == 0 && s.pion.AllocationCount() == 0 })
 	for _, d := range s.doors {
 		d.tuples.RLock()
 		if len(d.allocations) != 0 {

@@ -14,7 +14,7 @@ import (
 	"parley/turn/stun"
 )
 
-// allocation is one relayed address (RFC 8656 §3.2). Pion holds it as the relay socket: see relay.go.
+// allocation is one relayed address (RFC 8656 §3.2). To pion it is the relay socket: see relay.go.
 type allocation struct {
 	door    *door
 	from    netip.AddrPort // the client
@@ -23,10 +23,9 @@ type allocation struct {
 	born    time.Time
 	relayed netip.AddrPort // as clients are told
 	socket  *socket
-	local   net.Addr
 	closed  atomic.Bool
 
-	forgotten atomic.Bool // by pion
+	forgotten atomic.Bool // pion has deleted it
 
 	table atomic.Pointer[table] // replaced with Server.mu held
 	up    limit.Bucket          // only the goroutine that reads from the client
@@ -70,10 +69,10 @@ func (d *door) open(r *request, family byte, port uint16) (*allocation, error) {
 		d.events.Hurt("turn.socket", r.from.Addr().String(), "err", err.Error())
 		return nil, err
 	}
-	local := addrPort(conn.LocalAddr())
+	port = addrPort(conn.LocalAddr()).Port()
 	a := &allocation{
-		door: d, from: r.from, path: r.path, user: r.user, born: now, socket: newSocket(conn), local: conn.LocalAddr(),
-		relayed: netip.AddrPortFrom(relay.Public, local.Port()),
+		door: d, from: r.from, path: r.path, user: r.user, born: now, socket: newSocket(conn),
+		relayed: netip.AddrPortFrom(relay.Public, port),
 		up:      shaper(d.cfg.Bandwidth), down: shaper(d.cfg.Bandwidth),
 	}
 	a.table.Store(new(table))
@@ -83,7 +82,6 @@ func (d *door) open(r *request, family byte, port uint16) (*allocation, error) {
 		conn.Close()
 		return nil, errRefused
 	}
-	d.running.Add(1) // until pion's ReadFrom has returned
 	d.users[a.user] = append(d.users[a.user], a)
 	d.meter.made.Add(1)
 	d.meter.now.Add(1)
@@ -91,6 +89,7 @@ func (d *door) open(r *request, family byte, port uint16) (*allocation, error) {
 	d.tuples.Lock()
 	d.allocations[a.from] = a
 	d.tuples.Unlock()
+	d.running.Go(a.relay)
 	return a, nil
 }
 
@@ -107,8 +106,7 @@ func (s *Server) admit(user string, now time.Time) int {
 	return 0
 }
 
-// end ends the allocation: the relayed address is gone, and pion notices it when ReadFrom returns. It may be called more
-// than once.
+// end ends the allocation: the relayed address is gone when it returns. It may be called more than once.
 func (a *allocation) end() error {
 	if a.closed.Swap(true) {
 		return nil

@@ -48,19 +48,19 @@ func (b *batch) gather() {
 // read calls take with what arrives until an error. While it waits and while the kernel copies it has the socket, while
 // take runs it has not, so that closing the socket never waits for take.
 func (b *batch) read(take func(b []byte, size int, from netip.AddrPort)) error {
-	var (
-		memory *[largest]byte
-		size   int
+	var r struct {
+		memory *buffer
 		n      int
+		size   int
 		from   netip.AddrPort
-		failed error
-	)
-	a := new(arrival)
+		err    error
+	}
 	receive := func(fd uintptr) bool {
-		memory = buffers.Get().(*[largest]byte)
-		n, size, from, failed = a.receive(fd, memory[:])
-		if failed == unix.EAGAIN {
-			buffers.Put(memory)
+		r.memory = buffers.Get().(*buffer)
+		r.n, r.size, r.from, r.err = r.memory.receive(fd, r.memory.bytes[:])
+		if r.err == unix.EAGAIN {
+			buffers.Put(r.memory)
+			r.memory = nil
 			return false
 		}
 		return true
@@ -69,12 +69,13 @@ func (b *batch) read(take func(b []byte, size int, from netip.AddrPort)) error {
 		if err := b.raw.Read(receive); err != nil {
 			return err
 		}
-		if failed == nil && (size > 0 || n == 0) {
-			take(memory[:n], size, from)
+		if r.err == nil && (r.size > 0 || r.n == 0) {
+			take(r.memory.bytes[:r.n], r.size, r.from)
 		}
-		buffers.Put(memory)
-		if failed != nil && failed != unix.EINTR {
-			return failed
+		buffers.Put(r.memory)
+		r.memory = nil
+		if r.err != nil && r.err != unix.EINTR {
+			return r.err
 		}
 	}
 }
@@ -97,7 +98,6 @@ func (a *arrival) receive(fd uintptr, b []byte) (n, size int, from netip.AddrPor
 	a.header.SetIovlen(1)
 	a.header.SetControllen(len(a.control))
 	r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&a.header)), unix.MSG_DONTWAIT)
-	a.vector.Base = nil // the memory is another's again
 	if errno != 0 {
 		return 0, 0, from, errno
 	}

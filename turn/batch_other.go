@@ -10,6 +10,9 @@ import (
 // batch is for systems that take and send several datagrams in one call.
 type batch struct{}
 
+// arrival is what such a system fills in.
+type arrival struct{}
+
 func newBatch(*net.UDPConn) *batch { return nil }
 
 func (*batch) gather() {}

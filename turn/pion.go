@@ -103,6 +103,12 @@ func (b *back) do(r *request) {
 	}
 }
 
+// forget makes pion delete an allocation that has ended without it.
+func (b *back) forget(a *allocation) {
+	username := "0:" + a.user
+	b.do(&request{method: stun.Refresh, from: a.from, user: a.user, username: username, key: b.door.key(username)})
+}
+
 // ReadFrom gives pion the next request.
 func (b *back) ReadFrom(p []byte) (int, net.Addr, error) {
 	if b.current != nil && !b.again {

@@ -12,20 +12,28 @@ import (
 	"parley/turn/stun"
 )
 
-// An allocation is the net.PacketConn that pion reads a relayed address from. Pion gives each its own goroutine, which
-// calls ReadFrom once: there our relay runs, and it returns when the allocation has ended. So pion sees no data, and the
-// relay costs no second goroutine.
-
-// ReadFrom relays what peers send until the allocation ends. The goroutine ends here if it was pion that ended it.
-func (a *allocation) ReadFrom([]byte) (int, net.Addr, error) {
-	defer a.door.running.Done()
-	err := a.socket.run(a.fromPeer)
+// relay relays what peers send until the allocation ends. If it was not pion that ended it, pion is told to forget it.
+func (a *allocation) relay() {
+	a.socket.run(a.fromPeer)
 	a.end()
-	if a.forgotten.Load() {
-		// On an error pion deletes what it has for the five-tuple, which by now may be a new allocation of the client's.
-		runtime.Goexit()
+	if !a.forgotten.Load() {
+		a.door.back.forget(a)
 	}
-	return 0, nil, err
+}
+
+// An allocation is the net.PacketConn that pion would read a relayed address from. It never does.
+
+// ReadFrom ends the goroutine that pion has for each allocation, and with it the memory it would read into. To return an
+// error would make pion delete whatever allocation the client has by then, which may be a new one.
+func (a *allocation) ReadFrom([]byte) (int, net.Addr, error) {
+	runtime.Goexit()
+	return 0, nil, errRefused
+}
+
+// Close is how pion ends the allocation: at its expiry and when a client gives it up.
+func (a *allocation) Close() error {
+	a.forgotten.Store(true)
+	return a.end()
 }
 
 // fromPeer relays datagrams of one size that a peer has sent (RFC 8656 §11.3, §12.7).
@@ -55,9 +63,9 @@ func (a *allocation) fromPeer(b []byte, size int, from netip.AddrPort) {
 	b = b[:min(n*size, len(b))]
 	d.meter.down.add(n, len(b))
 
-	out := buffers.Get().(*[largest]byte)
+	out := buffers.Get().(*buffer)
 	defer buffers.Put(out)
-	o, first := out[:0], 0
+	o, first := out.bytes[:0], 0
 	c := t.peer(from, now)
 	for range n {
 		data := b[:min(size, len(b))]
@@ -122,16 +130,10 @@ func appendIndication(b []byte, from netip.AddrPort, data []byte) []byte {
 	return append(b, m...)
 }
 
-// Close is how pion ends the allocation: at its expiry and when a client gives it up.
-func (a *allocation) Close() error {
-	a.forgotten.Store(true)
-	return a.end()
-}
-
 // What else a net.PacketConn has. Pion writes nothing and sets no deadlines.
 
 func (a *allocation) WriteTo([]byte, net.Addr) (int, error) { return 0, errRefused }
-func (a *allocation) LocalAddr() net.Addr                   { return a.local }
+func (a *allocation) LocalAddr() net.Addr                   { return net.UDPAddrFromAddrPort(a.relayed) }
 func (a *allocation) SetDeadline(time.Time) error           { return nil }
 func (a *allocation) SetReadDeadline(time.Time) error       { return nil }
 func (a *allocation) SetWriteDeadline(time.Time) error      { return nil }

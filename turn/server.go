@@ -183,8 +183,8 @@ func (s *Server) Close() error {
 	for _, a := range allocations {
 		a.end()
 	}
+	s.running.Wait() // pion is still needed, to forget the allocations
 	errs = append(errs, s.pion.Close())
-	s.running.Wait()
 	s.meter.unregister()
 	return errors.Join(errs...)
 }

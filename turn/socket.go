@@ -29,8 +29,14 @@ const (
 	most    = 64      // datagrams that are sent together (UDP_MAX_SEGMENTS of Linux)
 )
 
-// buffers holds memory for datagrams that come or go together. Nobody keeps a buffer while waiting.
-var buffers = sync.Pool{New: func() any { return new([largest]byte) }}
+// buffer is memory for datagrams that come or go together.
+type buffer struct {
+	arrival
+	bytes [largest]byte
+}
+
+// buffers holds what is not in use. Nobody keeps a buffer while waiting for a datagram.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // newSocket takes over a socket.
 func newSocket(conn net.PacketConn) *socket {

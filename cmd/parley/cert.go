@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -26,12 +27,15 @@ type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
-	seen              [2]time.Time // when the files were changed; belongs to whoever calls reload
+	now               chan struct{} // asks the watcher to look at once
+
+	seen    [2]time.Time // when the files were changed; belongs to the watcher, once it runs
+	trouble string       // the last error; as seen
 }
 
 // newCertificate reads the certificate that the configuration names, or the one that the server made itself.
 func newCertificate(cfg config.Config, data *dataDir, log *slog.Logger) (*certificate, error) {
-	c := &certificate{certFile: cfg.TLS.Certificate, keyFile: cfg.TLS.Key, log: log}
+	c := &certificate{certFile: cfg.TLS.Certificate, keyFile: cfg.TLS.Key, log: log, now: make(chan struct{}, 1)}
 	if c.certFile == "" {
 		c.certFile, c.keyFile = data.file("certificate.pem"), data.file("key.pem")
 		if err := selfMade(c.certFile, c.keyFile, cfg.Domain); err != nil {
@@ -64,6 +68,39 @@ func (c *certificate) reload() (changed bool, err error) {
 	c.current.Store(&pair)
 	c.seen = now
 	return true, nil
+}
+
+// watch looks for changes until ctx ends.
+func (c *certificate) watch(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-c.now:
+		}
+		changed, err := c.reload()
+		switch {
+		case err != nil && err.Error() != c.trouble:
+			c.log.Error("the certificate cannot be read again, the old one stays", "err", err)
+		case changed:
+			c.log.Info("certificate read", "file", c.certFile)
+		}
+		c.trouble = ""
+		if err != nil {
+			c.trouble = err.Error()
+		}
+	}
+}
+
+// lookNow makes the watcher look at once.
+func (c *certificate) lookNow() {
+	select {
+	case c.now <- struct{}{}:
+	default:
+	}
 }
 
 // config is for all listeners. Renegotiation and TLS below 1.2 do not exist here (hardening HC5).

@@ -46,6 +46,12 @@ func openData(path string) (*dataDir, error) {
 	return &dataDir{path, f}, nil
 }
 
+// serves reports that who has the folder is a server, which will not give it back soon.
+func serves(path string) bool {
+	_, err := os.Stat(filepath.Join(path, runFile))
+	return err == nil
+}
+
 // Close gives the folder back.
 func (d *dataDir) Close() error { return d.lock.Close() }
 

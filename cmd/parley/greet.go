@@ -1,19 +1,15 @@
 package main
 
 import (
-	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
-	"time"
+	"strings"
 )
-
-func timeout(parent context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(parent, 3*time.Second)
-}
 
 // describe is what run.json says.
 func (s *server) describe() running {
@@ -102,4 +98,9 @@ var meaning = map[string]string{
 	"http+admin": "  /metrics, /health, /debug/pprof",
 	"turn":       "  relay (UDP and TCP)",
 	"turns":      "  relay (TLS)",
+}
+
+// newRoom is the name of a room that nobody guesses, of 64 random bits.
+func newRoom() string {
+	return strings.ToLower(rand.Text()[:13])
 }

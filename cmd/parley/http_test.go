@@ -208,6 +208,7 @@ func TestHW8NothingOfTheInsideIsPublic(t *testing.T) {
 
 func TestHW9SlowAndLargeRequests(t *testing.T) {
 	p := peertest.StartParley(t, peertest.ParleyOptions{Config: "[http]\nheader_timeout = \"1s\"\nbody_timeout = \"2s\"\n"})
+	socket := guest(t, p) // outlives the time limits of requests
 	begin := "GET / HTTP/1.1\r\nHost: " + p.HTTP + "\r\n"
 	t.Run("header of 17 KiB", func(t *testing.T) {
 		if res := request(t, p.HTTP, begin+"X: "+strings.Repeat("x", 17<<10)+"\r\n\r\n"); res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
@@ -296,6 +297,7 @@ func TestHW9SlowAndLargeRequests(t *testing.T) {
 	if res := get(t, p, "/health/live"); res.StatusCode != http.StatusOK {
 		t.Errorf("afterwards: %s", res.Status)
 	}
+	socket.Ping()
 }
 
 func TestHW11OtherHosts(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
@@ -47,7 +48,14 @@ func newProcess(cfg config.Limits) *process {
 
 // groupLimit is the memory that the control group allows, 0 if any.
 func groupLimit() int64 {
-	for _, name := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+	names := []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
+	if text, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		if _, path, ok := strings.Cut(string(text), "0::"); ok { // cgroups(7), version 2
+			path, _, _ = strings.Cut(path, "\n")
+			names = append([]string{filepath.Join("/sys/fs/cgroup", path, "memory.max")}, names...)
+		}
+	}
+	for _, name := range names {
 		text, err := os.ReadFile(name)
 		n, err2 := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 		if err == nil && err2 == nil && n < 1<<50 {
@@ -76,12 +84,24 @@ func (p *process) look() {
 	if err == nil {
 		p.openFiles.Store(int64(open))
 	}
-	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	metrics.Read(sample)
-	used := int64(sample[0].Value.Uint64() - sample[1].Value.Uint64())
+	used := liveMemory()
 	p.used.Store(used)
 	p.full.Store(p.files > 0 && float64(open) >= p.share*float64(p.files) ||
 		p.memory > 0 && float64(used) >= p.share*float64(p.memory))
+}
+
+// liveMemory is what the process cannot do without: what the last collection found alive, and what is not heap.
+func liveMemory() int64 {
+	sample := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+	}
+	metrics.Read(sample)
+	used := int64(sample[0].Value.Uint64() + sample[1].Value.Uint64())
+	for _, s := range sample[2:] {
+		used -= int64(s.Value.Uint64())
+	}
+	return used
 }
 
 // countFiles counts the descriptors of the process without sorting or stating them.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 
 	"parley/internal/config"
 	"parley/internal/doctor"
@@ -96,4 +97,35 @@ func unbound(l config.Listener, network string, err error) error {
 		return fmt.Errorf("%s: this machine does not have the address %s; leave the host out to listen on every address", l, l.Host)
 	}
 	return fmt.Errorf("%s: %w", l, err)
+}
+
+// patient is a listener that outlives a lack of file descriptors or memory: it waits and accepts again. Only its end
+// is an error.
+type patient struct {
+	net.Listener
+	short func() // is told of each failure
+}
+
+const longestWait = time.Second
+
+// Accept implements net.Listener.
+func (p *patient) Accept() (net.Conn, error) {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, longestWait) {
+		c, err := p.Listener.Accept()
+		if err == nil || !passing(err) {
+			return c, err
+		}
+		p.short()
+		time.Sleep(wait)
+	}
+}
+
+// passing reports that an error of accept(2) says nothing against the listener.
+func passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPERM, syscall.EPROTO} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }

@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -86,6 +83,10 @@ func (c *serveCmd) Run() error {
 		return err
 	}
 	data, err := openData(c.Data)
+	for until := time.Now().Add(2 * time.Second); errors.Is(err, errBusy) && !serves(c.Data) && time.Now().Before(until); {
+		time.Sleep(20 * time.Millisecond) // a command has it for a moment
+		data, err = openData(c.Data)
+	}
 	if err != nil {
 		return err
 	}
@@ -132,6 +133,7 @@ type server struct {
 
 	listeners []*bound
 	cert      *certificate
+	health    health
 	process   *process
 	metrics   *prometheus.Registry
 	recorder  *event.Recorder
@@ -175,6 +177,10 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 	s.metrics = prometheus.NewRegistry()
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.recorder = event.New(log, s.metrics, cfg.Log.Redact)
+
+	for _, l := range s.listeners {
+		l.stream = &patient{l.stream, func() { s.recorder.Hurt("limit.process", l.String(), "text", "a connection could not be accepted") }}
+	}
 
 	opening, done := context.WithTimeout(context.Background(), 30*time.Second)
 	defer done()
@@ -250,7 +256,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 	}
 	s.group.Go(func() { s.clients.Run(s.stopping) })
 	s.group.Go(func() { s.process.run(s.stopping) })
-	s.group.Go(s.watchCertificate)
+	s.group.Go(func() { s.cert.watch(s.stopping) })
 	s.run = s.describe()
 	return s, data.announce(s.run)
 }
@@ -312,17 +318,6 @@ func (s *server) serveHTTP(public *portal.Portal) error {
 	return nil
 }
 
-// ready says why no new client should be sent here.
-func (s *server) ready() error {
-	if s.stopping.Err() != nil {
-		return errors.New("the server is stopping")
-	}
-	if s.process.full.Load() {
-		return errors.New("the process is near its limit of file descriptors or memory")
-	}
-	return nil
-}
-
 // reload reads again what can be changed while the server runs: the certificate and the level of the log. A bad
 // configuration changes nothing (hardening HF14).
 func (s *server) reload(c *serveCmd, level *slog.LevelVar) {
@@ -332,78 +327,6 @@ func (s *server) reload(c *serveCmd, level *slog.LevelVar) {
 		return
 	}
 	level.Set(slog.Level(cfg.Log.Level))
-	s.reloadCertificate()
+	s.cert.lookNow()
 	s.log.Info("configuration read again: level of the log, certificate; everything else needs a restart")
-}
-
-func (s *server) reloadCertificate() {
-	if changed, err := s.cert.reload(); err != nil {
-		s.log.Error("the certificate could not be read again, the old one stays", "err", err)
-	} else if changed {
-		s.log.Info("certificate read", "file", s.cert.certFile)
-	}
-}
-
-func (s *server) watchCertificate() {
-	tick := time.NewTicker(10 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.stopping.Done():
-			return
-		case <-tick.C:
-			s.reloadCertificate()
-		}
-	}
-}
-
-// stop ends everything in order: nothing new comes in, rooms and streams are told, relays end, and what is to be kept is
-// committed.
-func (s *server) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-	defer cancel()
-	s.cancel()
-	var errs []error
-	for _, l := range s.listeners {
-		if l.Scheme != "turn" && l.Scheme != "turns" {
-			l.stream.Close()
-		}
-	}
-	if s.rooms != nil {
-		errs = append(errs, s.rooms.Close(ctx))
-	}
-	if s.clients != nil {
-		errs = append(errs, s.clients.Close(ctx))
-	}
-	for _, web := range []*http.Server{s.web, s.adminWeb, s.control} {
-		if web != nil {
-			errs = append(errs, web.Shutdown(ctx))
-		}
-	}
-	if s.turn != nil {
-		errs = append(errs, s.turn.Close())
-	}
-	for _, l := range s.listeners {
-		l.close()
-	}
-	s.group.Wait()
-	if s.tokens != nil {
-		errs = append(errs, s.tokens.Close())
-	}
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
-	}
-	os.Remove(s.data.file(runFile))
-	var real []error
-	for _, err := range errs {
-		if !errors.Is(err, net.ErrClosed) {
-			real = append(real, err)
-		}
-	}
-	return errors.Join(real...)
-}
-
-// newRoom is the name of a room that nobody guesses, of 64 random bits.
-func newRoom() string {
-	return strings.ToLower(rand.Text()[:13])
 }

@@ -213,20 +213,26 @@ func TestHP6WeakSecretsAreRefused(t *testing.T) {
 func TestHC3NoNewClientsNearTheLimitOfFiles(t *testing.T) {
 	p := peertest.StartParley(t, peertest.ParleyOptions{Files: 120, Args: []string{"--limits=off"}})
 	old := guest(t, p)
-	var crowd []net.Conn
 	full := func() bool { return p.Metric("parley_full", "") == 1 }
-	for until := time.Now().Add(20 * time.Second); !full() && time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
-		for range 10 {
-			if c, err := net.Dial("tcp", p.XMPP); err == nil && len(crowd) < 95 {
-				crowd = append(crowd, c)
-				defer c.Close()
-			} else if err == nil {
-				c.Close()
-			}
+	crowd := make([]net.Conn, 0, 200)
+	for range cap(crowd) { // more than there are descriptors: the listeners have to outlive it
+		c, err := net.Dial("tcp", p.XMPP)
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer c.Close()
+		crowd = append(crowd, c)
+	}
+	await(t, p, "limit.process")
+	time.Sleep(1500 * time.Millisecond) // and for a while
+	old.Ping()
+	for _, c := range crowd[95:] {
+		c.Close()
+	}
+	for until := time.Now().Add(10 * time.Second); !full() && time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 	}
 	if !full() {
-		t.Fatal("the server never was full")
+		t.Fatal("the server is not full")
 	}
 	c := peertest.Dial(t, p.XMPP, p.Domain)
 	c.Await("stream:error", "resource-constraint")

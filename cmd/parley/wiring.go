@@ -10,7 +10,6 @@ import (
 	"parley/internal/config"
 	"parley/internal/event"
 	"parley/internal/token"
-	"parley/portal"
 	"parley/turn"
 )
 
@@ -85,29 +84,4 @@ func (s *server) gauges() []prometheus.Collector {
 			return 0
 		}),
 	}
-}
-
-// details is what the administrator sees of the server's health.
-func (s *server) details() portal.Details {
-	d := portal.Details{Ready: true, Parts: make(map[string]any)}
-	if err := s.ready(); err != nil {
-		d.Ready, d.Reason = false, err.Error()
-	}
-	ctx, cancel := timeout(s.stopping)
-	defer cancel()
-	d.Parts["store"] = "ok"
-	if err := s.store.Ping(ctx); err != nil {
-		d.Parts["store"] = err.Error()
-		if d.Ready {
-			d.Ready, d.Reason = false, "the store is away"
-		}
-	}
-	bound, away := s.clients.Sessions()
-	d.Parts["sessions"] = map[string]int{"bound": bound, "away": away}
-	d.Parts["rooms"] = s.rooms.Stats()
-	d.Parts["process"] = map[string]any{"files": s.process.openFiles.Load(), "filesLimit": s.process.files, "memory": s.process.used.Load(), "memoryLimit": s.process.memory}
-	if s.turn != nil {
-		d.Parts["turn"] = map[string]int{"allocations": s.turn.Allocations()}
-	}
-	return d
 }

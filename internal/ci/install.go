@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
-// packages are Debian's names of what the tests talk to, with the file that shows that one is installed.
+// packages are Debian's names of what the tests talk to, with a file (or a pattern of files) that shows that one is
+// installed, by whomever.
 var packages = []struct{ name, file string }{
 	{"gcc", "/usr/bin/gcc"},
 	{"libc6-dev", "/usr/include/stdlib.h"},
@@ -15,31 +18,53 @@ var packages = []struct{ name, file string }{
 	{"nodejs", "/usr/bin/node"},
 	{"npm", "/usr/bin/npm"},
 	{"chromium", "/usr/bin/chromium"},
-	{"postgresql", "/usr/share/postgresql-common"},
+	{"postgresql", "/usr/lib/postgresql/*/bin/initdb"},
 	{"prosody", "/usr/bin/prosody"},
+	{"ejabberd", "/usr/sbin/ejabberdctl"},
 	{"profanity", "/usr/bin/profanity"},
 	{"python3-slixmpp", "/usr/lib/python3/dist-packages/slixmpp"},
 	{"openssl", "/usr/bin/openssl"},
 }
 
-// install installs what is missing and returns what could not be.
-func install() (missing []string) {
-	var want []string
+// absent are the packages that are not installed. Node.js from another repository brings its own npm, which Debian's
+// package would conflict with; where both are there, nothing is asked for.
+func absent() (names []string) {
 	for _, p := range packages {
-		if _, err := os.Stat(p.file); err != nil {
-			want = append(want, p.name)
+		if found, _ := filepath.Glob(p.file); len(found) == 0 {
+			names = append(names, p.name)
 		}
 	}
-	if len(want) > 0 {
+	return names
+}
+
+const leastNode = 18
+
+// node reports that Node.js is new enough for what drives the browser.
+func node() error {
+	out, err := exec.Command("/usr/bin/node", "--version").Output()
+	if err != nil {
+		return err
+	}
+	var major int
+	if _, err := fmt.Sscanf(string(out), "v%d.", &major); err != nil || major < leastNode {
+		return fmt.Errorf("version %s, and %d is needed", strings.TrimSpace(string(out)), leastNode)
+	}
+	return nil
+}
+
+// install installs what is missing and returns what could not be.
+func install() (missing []string) {
+	if want := absent(); len(want) > 0 {
 		fmt.Println("==> installing", strings.Join(want, " "))
 		if err := aptInstall(want); err != nil {
 			fmt.Println("cannot install:", err)
 		}
 	}
-	for _, p := range packages {
-		if _, err := os.Stat(p.file); err != nil {
-			missing = append(missing, "Debian package "+p.name)
-		}
+	for _, name := range absent() {
+		missing = append(missing, "Debian package "+name)
+	}
+	if err := node(); err != nil {
+		return append(missing, "Node.js: "+err.Error())
 	}
 	const browser = "internal/peertest/browser"
 	if _, err := os.Stat(browser + "/node_modules/playwright-core"); err != nil {
@@ -74,5 +99,17 @@ func aptInstall(names []string) error {
 	if err := run(env, "apt-get", "-q", "update"); err != nil {
 		return err
 	}
-	return run(env, "apt-get", append([]string{"-q", "-y", "--no-install-recommends", "install"}, names...)...)
+	get := func(names ...string) error {
+		return run(env, "apt-get", append([]string{"-q", "-y", "--no-install-recommends", "install"}, names...)...)
+	}
+	if get(names...) == nil {
+		return nil
+	}
+	var errs []error // one that conflicts keeps no other away
+	for _, name := range names {
+		if err := get(name); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
 }

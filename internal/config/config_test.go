@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"parley/internal/limit"
 )
 
 const referenceFile = "../../docs/configuration.toml"
@@ -294,6 +296,39 @@ func FuzzParse(f *testing.F) {
 		Write(&b2, again)
 		if b.String() != b2.String() {
 			t.Fatalf("writing is no fixed point:\n%s\n%s", b.String(), b2.String())
+		}
+	})
+}
+
+func FuzzListener(f *testing.F) {
+	for _, s := range []string{"xmpp://127.0.0.1:5222", "http+admin+insecure://:80", "turns://[::1]", "turn://:0", "xmpp://a@b/c?d#e"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		l, err := ParseListener(s)
+		if err != nil {
+			return
+		}
+		if again, err := ParseListener(l.String()); err != nil || again != l {
+			t.Errorf("%q is %+v, written %q, read %+v %v", s, l, l, again, err)
+		}
+	})
+}
+
+func FuzzRate(f *testing.F) {
+	for _, s := range []string{"20/s burst 100", "10/min burst 10", "128KiB/s burst 512KiB", "unlimited", "0.1/h burst 1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := parseRate(s)
+		if err != nil {
+			return
+		}
+		if r != (limit.Rate{}) && (!(r.PerSecond > 0) || !(r.Burst >= 1)) {
+			t.Errorf("%q is %+v", s, r)
+		}
+		if _, err := parseRate(formatRate(r)); err != nil {
+			t.Errorf("%q is written %q: %v", s, formatRate(r), err)
 		}
 	})
 }

@@ -102,6 +102,7 @@ s2s_ports = { }
 c2s_direct_tls_ports = { }
 c2s_require_encryption = false
 s2s_require_encryption = false
+network_settings = { nagle = false, opportunistic_writes = true }
 allow_unencrypted_plain_auth = true
 authentication = "internal_plain"
 storage = "internal"

@@ -55,7 +55,7 @@ type Accounts interface {
 	ListAccounts(ctx context.Context, after string, limit int) ([]Account, error)
 }
 
-// Room is a persistent room.
+// Room is a persistent room. Empty bytes are the same as none: what was stored empty comes back as nil.
 type Room struct {
 	Addr      string    // bare address, canonical
 	Config    []byte    // the room's own format

@@ -21,16 +21,18 @@
 //	NAME receives nothing.         nothing has come that was not received
 //	NAME ignores the rest.         forget what has come
 //	NAME vanishes.                 the session ends without goodbye
+//	NAME creates the room.         enters it under his name in lower case and opens it; all ignore the rest
+//	NAME enters the room.          the same without opening it
+//	NAME sets FIELD=VALUE ...      configures the room; FIELD lacks its muc#roomconfig_, all ignore the rest
 //	Differs: XEP-0045 §7.2.3: why  the next steps differ from server to server
 //	Only parley: STEP              for one of the two, only behind a line Differs
 //	Only prosody: STEP
 //
-// NAME is an account, with a resource if the script needs several sessions of it: Romeo/phone. In stanzas ${room}, ${muc}
+// NAME is an account, or Everybody where something is ignored, with a resource if the script needs several sessions of it: Romeo/phone. In stanzas ${room}, ${muc}
 // and ${host} stand for the scene's room, the domain of the rooms and that of the accounts, ${Romeo} for the full and
 // ${Romeo.bare} for the bare address of an account.
 //
 // A stanza that is received may have more children and attributes than the script says, in any order, but those that the
 // script says must be there. The value * stands for any value, ! for none: the attribute, or the child whose text it is,
-// must not be there. Three things are compared exactly: the set of status codes, the condition of an error, and whether
-// an element has text where the script gives one.
+// must not be there. The set of status codes is compared exactly.
 package transcript

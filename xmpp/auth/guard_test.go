@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,14 +12,23 @@ import (
 	"parley/internal/limit"
 )
 
-// guess tries a wrong password and returns the failure.
+// guess tries a wrong proof by SCRAM, which costs the server little, and returns the failure.
 func guess(t *testing.T, s *Server, from netip.Addr, name string) *Failure {
 	t.Helper()
-	id, f := plainLogin(s, Channel{Source: from, Secure: true}, "\x00"+name+"\x00wrong")
-	if f == nil {
-		t.Fatalf("%s is logged in as %v", name, id)
+	ctx := context.Background()
+	x, err := s.Stream(Channel{Source: from, Secure: true}).Begin("SCRAM-SHA-256")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return f
+	challenge, done, err := x.Step(ctx, []byte("n,,n="+name+",r=x"))
+	if err == nil {
+		nonce, _, _ := strings.Cut(string(challenge), ",")
+		_, done, err = x.Step(ctx, []byte("c=biws,"+nonce+",p="+strings.Repeat("A", 43)+"="))
+	}
+	if err == nil || done {
+		t.Fatalf("%s is logged in as %v", name, x.Identity())
+	}
+	return asFailure(err)
 }
 
 // enter tries the right password.
@@ -62,15 +73,23 @@ func TestHA2OneUserFromOneSource(t *testing.T) {
 	})
 }
 
-func TestHA2ScramIsGuardedToo(t *testing.T) {
+func TestHA2PlainIsGuardedToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := alices(t)
-		for range 10 {
-			_, f := newClient("SCRAM-SHA-256", "alice", "wrong").run(t, s.Stream(tlsChannel), "SCRAM-SHA-256")
+		for i := range 10 {
+			_, f := plainLogin(s, tlsChannel, "\x00alice\x00wrong")
 			wantFailure(t, f, "not-authorized", "auth.fail")
+			if (f.Delay > 0) != (i > 0) {
+				t.Errorf("failure %d is answered after %v", i+1, f.Delay)
+			}
 		}
 		_, f := newClient("SCRAM-SHA-1", "alice", "pencil").run(t, s.Stream(tlsChannel), "SCRAM-SHA-1")
 		wantFailure(t, f, "temporary-auth-failure", "auth.brute")
+		work := counted(s, func() { _, f = plainLogin(s, tlsChannel, "\x00alice\x00pencil") })
+		wantFailure(t, f, "temporary-auth-failure", "auth.brute")
+		if work["pbkdf2"] != 0 || work["store"] != 0 {
+			t.Errorf("a refused try costs %v", work)
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -181,7 +182,7 @@ func (l *link) splitFrames() (*wire.Packet, error) {
 			l.count.Take(l.now, 1)
 			l.writeFrame(opPong, payload)
 		case opClose:
-			return nil, wire.ErrClosed
+			return nil, io.EOF // the socket ends, which is no word about the stream: RFC 7395 §3.6
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (s *Session) Hold() (release func()) {
 		return nothing
 	}
 	h := &s.handled
-	number := h.count
+	number := h.count + 1 // it is counted when it has been routed
 	h.held = append(h.held, number)
 	return func() { s.release(number) }
 }

@@ -266,3 +266,16 @@ func TestTakenOverByTwoAtOnce(t *testing.T) {
 		t.Errorf("%d sessions", n)
 	}
 }
+
+// TestClosedSocketIsNoGoodbye: a WebSocket that is closed in order, but without <close/>, leaves a session behind that can
+// be resumed (RFC 7395 §3.6).
+func TestClosedSocketIsNoGoodbye(t *testing.T) {
+	w := newWorld(t, nil)
+	m := newMobile(w, "", func() *peertest.Client { return w.dialWS("") })
+	m.Raw(string(peertest.Frame(0x88, []byte{3, 0xE8})))
+	waitFor(t, func() bool { _, away := w.srv.Sessions(); return away == 1 })
+	m.Move(true)
+	m.Ping()
+	m.Send("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>")
+	waitFor(t, func() bool { n, _ := w.srv.Sessions(); return n == 0 })
+}

@@ -77,11 +77,17 @@ func (s *Session) handle(l *link, p *wire.Packet) error {
 	return errUnexpected
 }
 
+// stanza handles one. It is counted when it has been routed: whoever has to write it down holds its acknowledgement back
+// before that, and nobody who releases an earlier one can acknowledge it meanwhile.
 func (s *Session) stanza(l *link, p *wire.Packet) error {
-	// The count includes this stanza from here on: whatever becomes of it, it was received.
+	err := s.routed(l, p)
 	s.mu.Lock()
 	s.handled.count++
 	s.mu.Unlock()
+	return err
+}
+
+func (s *Session) routed(l *link, p *wire.Packet) error {
 	if p.HasFrom() && !s.isOwn(p.From()) {
 		return errFrom // RFC 6120 §8.1.2.1
 	}

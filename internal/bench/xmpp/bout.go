@@ -176,13 +176,20 @@ func (b *bout) spend(f func() error) (span, error) {
 	return span{0, after.Sub(before), wall}, err
 }
 
-// steady measures a load that is running already: after the warm-up, for the duration.
+// steady measures a load that is running already: after the warm-up, for the duration, or longer where nothing has
+// arrived by then, as on a machine that is busy with other things.
 func (b *bout) steady(count func() int64) (span, error) {
 	if err := b.sleep(b.o.Warm); err != nil {
 		return span{}, err
 	}
 	start := count()
-	s, err := b.spend(func() error { return b.sleep(b.o.Duration) })
+	s, err := b.spend(func() error {
+		if err := b.sleep(b.o.Duration); err != nil {
+			return err
+		}
+		_, err := b.until(b.o.Patience, func() bool { return count() > start })
+		return err
+	})
 	s.work = count() - start
 	if err == nil && s.work == 0 {
 		err = errors.New("nothing arrived while it was measured")
@@ -203,7 +210,7 @@ func (b *bout) perSecond(row, unit string, s span, lost int64) {
 func (b *bout) perUnit(row string, s span, lost int64) {
 	f := b.of(row, "CPU ms", s)
 	f.Lost = lost
-	f.Value = float64(s.cpu.Total()) / float64(time.Millisecond) / float64(max(s.work, 1))
+	f.Value = milliseconds(s.cpu.Total()) / float64(max(s.work, 1))
 	b.figures = append(b.figures, f)
 }
 
@@ -218,11 +225,22 @@ func (b *bout) of(row, unit string, s span) Figure {
 	return Figure{Row: row, Unit: unit, Heap: b.heap, Work: s.work, User: s.cpu.User, Sys: s.cpu.Sys, Wall: s.wall}
 }
 
-// settled waits after the last send until nothing is missing, and returns how much is.
+// settled waits until nothing is missing any more, for as long as there is less of it from time to time, and returns how
+// much has not come.
 func (b *bout) settled(missing func() int64) (int64, error) {
-	_, err := b.until(b.o.Patience, func() bool { return missing() == 0 })
-	return missing(), err
+	for {
+		left := missing()
+		if left == 0 {
+			return 0, nil
+		}
+		better, err := b.until(b.o.Patience, func() bool { return missing() < left })
+		if err != nil || !better {
+			return left, err
+		}
+	}
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 func wrong(c *client, el *element) error {
 	return fmt.Errorf("%s got what it did not expect: %.300q", c.jid, el.raw)

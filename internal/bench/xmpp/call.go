@@ -215,6 +215,6 @@ func (b *bout) callSetups() error {
 		return err
 	}
 	b.perSecond("call set-up through a room", "calls", s, unfinished)
-	b.value("call set-up alone, p50", "ms", float64(bench.Percentile(took, 0.5))/float64(time.Millisecond))
+	b.value("call set-up alone, p50", "ms", milliseconds(bench.Percentile(took, 0.5)))
 	return nil
 }

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
+
+	"parley/internal/bench"
 )
 
 const presenceSize = 620 // bytes of a Jitsi client's presence in a room
@@ -99,12 +103,17 @@ type speech struct {
 	said  []atomic.Int64 // per speaker: number of what it said last
 	heard []atomic.Int64 // per speaker: how many have heard it
 	total []atomic.Int64 // per occupant: deliveries
+
+	begun []time.Time // per speaker: who hears last reads it
+	mu    sync.Mutex  // guards took
+	took  []time.Duration
 }
 
 func (s *speech) say(speaker int) {
 	if s.stop.Load() {
 		return
 	}
+	s.begun[speaker] = time.Now()
 	s.heard[speaker].Store(0)
 	s.all[speaker].write(s.make(speaker, s.said[speaker].Add(1)))
 }
@@ -127,6 +136,9 @@ func (s *speech) listener(i int) *handler {
 		last[speaker] = seq
 		s.total[i].Add(1)
 		if s.heard[speaker].Add(1) == int64(len(s.all)) {
+			s.mu.Lock()
+			s.took = append(s.took, time.Since(s.begun[speaker]))
+			s.mu.Unlock()
 			s.say(speaker)
 		}
 	}}
@@ -150,6 +162,7 @@ func (s *speech) missing() (n int64) {
 func (s *speech) run(row string) error {
 	speakers := min(s.b.o.Speakers, len(s.all))
 	s.said, s.heard, s.total = make([]atomic.Int64, speakers), make([]atomic.Int64, speakers), make([]atomic.Int64, len(s.all))
+	s.begun = make([]time.Time, speakers)
 	for i, c := range s.all {
 		c.handle(s.listener(i))
 	}
@@ -166,6 +179,9 @@ func (s *speech) run(row string) error {
 		return err
 	}
 	s.b.perSecond(row, "deliveries", measured, lost)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b.value(row+": p50 until all have it", "ms", milliseconds(bench.Percentile(s.took, 0.5)))
 	return nil
 }
 

@@ -100,10 +100,11 @@ type Report struct {
 }
 
 // Run measures and writes the table to w. It fails when it cannot measure at all; a server that fails at a workload is
-// shown in the table, and makes Run return an error after it.
+// shown in the table, and makes Run return an error after it. When the context ends, the table has what was measured
+// until then.
 func Run(ctx context.Context, o Options, w io.Writer) error {
 	r, err := Measure(ctx, o)
-	if err != nil {
+	if err != nil && (r == nil || len(r.All) == 0) {
 		return err
 	}
 	if err := r.Write(w); err != nil {
@@ -119,12 +120,12 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 		}
 	}
 	if n := r.faults(); n > 0 {
-		return fmt.Errorf("%d measurements failed or lost something", n)
+		err = errors.Join(err, fmt.Errorf("%d measurements failed or lost something", n))
 	}
-	return nil
+	return err
 }
 
-// Measure measures.
+// Measure measures. When the context ends, it returns what it has.
 func Measure(ctx context.Context, o Options) (*Report, error) {
 	var todo []workload
 	for _, name := range o.Work {
@@ -161,7 +162,7 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 			for _, c := range contenders {
 				figures, err := c.bout(ctx, &o, work)
 				if ctx.Err() != nil {
-					return nil, ctx.Err()
+					return r, ctx.Err()
 				}
 				for _, f := range figures {
 					r.All = append(r.All, Measurement{Figure: f, Server: c.name, Workload: work.name, Round: round})

@@ -2,7 +2,9 @@ package xmpp
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +25,7 @@ func TestEveryWorkload(t *testing.T) {
 	t.Log(out.String())
 	rows := []string{
 		"1:1 of 200 B", "1:1 of 200 B, TLS", "room message, 5 occupants", "room presence of 620 B, 5 occupants",
+		"room message, 5 occupants: p50 until all have it", "room presence of 620 B, 5 occupants: p50 until all have it",
 		"12 join one room: CPU per join", "12 join one room: all see all", "call set-up through a room", "call set-up alone, p50",
 		"login, TLS 1.3 and SCRAM-SHA-1", "login, TLS 1.3 and SCRAM-SHA-256", "idle session", "idle session, TLS",
 		"1:1 before, fresh heap", "1:1 with 40 idle, aged heap", "loss by idle sessions and age", "Jingle of 8000 B",
@@ -74,7 +77,7 @@ func TestLossIsSeen(t *testing.T) {
 			t.Parallel()
 			th := &thief{steal: c.steal}
 			o := tiny(t, th.robbed(t, spec(t)))
-			o.Work, o.Patience = []string{c.work}, 100*time.Millisecond
+			o.Work, o.Patience = []string{c.work}, time.Second
 			var out strings.Builder
 			err := Run(t.Context(), o, &out)
 			if err == nil || !strings.Contains(out.String(), c.want) {
@@ -116,6 +119,18 @@ func TestOneServerFails(t *testing.T) {
 	var out strings.Builder
 	err := Run(t.Context(), o, &out)
 	if err == nil || !strings.Contains(out.String(), "round 1, wrong, message: ") || !strings.Contains(out.String(), "| 1:1 of 200 B ") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+}
+
+// Whoever interrupts a long run gets the table of what was measured.
+func TestInterrupted(t *testing.T) {
+	o := tiny(t, spec(t))
+	o.Work, o.Rounds = []string{"message"}, 1000
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	var out strings.Builder
+	if err := Run(ctx, o, &out); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(out.String(), "| 1:1 of 200 B ") {
 		t.Errorf("%v\n%s", err, &out)
 	}
 }

@@ -292,7 +292,7 @@ func TestSQLiteLockedByAnotherProgram(t *testing.T) {
 }
 
 func TestHF9SQLiteWithoutSpaceRecovers(t *testing.T) {
-	s := mustOpen(t, databases()["sqlite"](t), Options{Patience: 20 * time.Millisecond})
+	s := mustOpen(t, databases()["sqlite"](t), Options{})
 	epoch := newRoom(t, s, "r")
 	if _, err := s.writer.Exec(`PRAGMA max_page_count = 40`); err != nil { // holds for this one connection
 		t.Fatal(err)

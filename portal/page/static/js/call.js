@@ -2,8 +2,8 @@
 // offer counts. The initiator of the session mends a broken path by ICE restarts.
 
 const graceful = 2_500; // how long a path may be disconnected before it is mended
-const patience = 20_000; // how long finding a path may take
-const mendings = 4; // restarts in a row before the user is asked
+const patience = { waiting: 15_000, connecting: 15_000, mending: 30_000 }; // after which the user is told
+const mendings = 4; // restarts in a row before it is given up
 
 /**
  * Call runs from start to close. Events: "state" with state ("waiting" for the other's offer, "connecting", "connected",
@@ -94,7 +94,10 @@ export class Call extends EventTarget {
 		const { pc } = this;
 		if (!pc) return;
 		if (offer) {
-			if (this.state === 'waiting') this.#set('connecting');
+			if (this.state === 'waiting' || (this.state === 'failed' && this.why === 'silence')) {
+				this.#set('connecting');
+				this.#hurry();
+			}
 			await pc.setRemoteDescription(offer);
 			for (const transceiver of pc.getTransceivers()) await this.#attach(transceiver);
 			await pc.setLocalDescription();
@@ -186,7 +189,7 @@ export class Call extends EventTarget {
 		this.hurry = setTimeout(() => {
 			if (this.closed || this.state === 'connected') return;
 			this.#fail(this.state === 'waiting' ? 'silence' : 'path');
-		}, this.initiator ? patience * 2 : patience * 2 + 5_000);
+		}, patience[this.state] ?? patience.mending);
 	}
 
 	#fail(why) {

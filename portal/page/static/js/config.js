@@ -5,6 +5,7 @@
 const switches = {
 	iceTransportPolicy: (v) => (v === 'relay' ? 'relay' : 'all'), // "relay": only by way of the TURN server
 	turnTransport: (v) => (v === 'udp' || v === 'tcp' ? v : undefined), // only such TURN servers
+	resolution: (v) => Math.min(2160, Math.max(90, Number(v) || 720)), // height of the camera's picture, in pixels
 	startWithAudioMuted: (v) => v === 'true',
 	startWithVideoMuted: (v) => v === 'true',
 	skipLobby: (v) => v === 'true', // enter with the name of last time, without asking
@@ -12,7 +13,7 @@ const switches = {
 
 /** readSwitches parses the part of a link behind #. */
 export function readSwitches(hash) {
-	const found = { iceTransportPolicy: 'all' };
+	const found = { iceTransportPolicy: 'all', resolution: 720 };
 	for (const [key, value] of new URLSearchParams(String(hash).replace(/^#/, ''))) {
 		const name = key.replace(/^config\./, '');
 		if (key.startsWith('config.') && Object.hasOwn(switches, name)) found[name] = switches[name](value.replace(/^"|"$/g, ''));

@@ -56,7 +56,7 @@ class App extends Component {
 		const name = memory.get('name') ?? '';
 		this.media = new Media({
 			audio: !switches.startWithAudioMuted && memory.get('audio') !== false, video: !switches.startWithVideoMuted && memory.get('video') !== false,
-			chosen: memory.get('devices') ?? {},
+			resolution: switches.resolution, chosen: memory.get('devices') ?? {},
 		});
 		this.media.addEventListener('change', () => {
 			memory.set('devices', this.media.chosen);

@@ -2,18 +2,19 @@
 
 const kinds = { audio: 'audioinput', video: 'videoinput' };
 
-const wishes = {
+const wishes = (resolution) => ({
 	audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-	video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } },
-};
+	video: { width: { ideal: Math.round(resolution * 16 / 9) }, height: { ideal: resolution }, frameRate: { ideal: 30, max: 30 } },
+});
 
 /**
  * Media holds the local tracks. A microphone that is muted keeps its track and sends silence; a camera that is off is
  * released, so that its light goes out. Event "change": something of it is different.
  */
 export class Media extends EventTarget {
-	constructor({ audio = true, video = true, chosen = {} } = {}) {
+	constructor({ audio = true, video = true, resolution = 720, chosen = {} } = {}) {
 		super();
+		this.wishes = wishes(resolution);
 		this.on = { audio, video };
 		this.track = { audio: null, video: null, screen: null };
 		this.error = { audio: null, video: null, screen: null }; // DOMException or Error
@@ -63,7 +64,7 @@ export class Media extends EventTarget {
 		if (!navigator.mediaDevices?.getUserMedia) return Promise.reject(new DOMException('no secure context', 'InsecureContextError'));
 		const constraints = {};
 		for (const kind of list) {
-			constraints[kind] = { ...wishes[kind], ...(this.chosen[kind] ? { deviceId: { ideal: this.chosen[kind] } } : {}) };
+			constraints[kind] = { ...this.wishes[kind], ...(this.chosen[kind] ? { deviceId: { ideal: this.chosen[kind] } } : {}) };
 		}
 		return navigator.mediaDevices.getUserMedia(constraints);
 	}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// stop ends everything in order: nothing new comes in, rooms and streams are told, relays end, and what is to be kept is
+// committed.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	s.cancel()
+	var errs []error
+	for _, l := range s.listeners {
+		if l.Scheme != "turn" && l.Scheme != "turns" {
+			l.stream.Close()
+		}
+	}
+	if s.rooms != nil {
+		errs = append(errs, s.rooms.Close(ctx))
+	}
+	if s.clients != nil {
+		errs = append(errs, s.clients.Close(ctx))
+	}
+	s.closeWeb(ctx)
+	if s.turn != nil {
+		errs = append(errs, s.turn.Close())
+	}
+	for _, l := range s.listeners {
+		l.close()
+	}
+	s.group.Wait()
+	if s.tokens != nil {
+		errs = append(errs, s.tokens.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	os.Remove(s.data.file(runFile))
+	var real []error
+	for _, err := range errs {
+		if !errors.Is(err, net.ErrClosed) {
+			real = append(real, err)
+		}
+	}
+	return errors.Join(real...)
+}
+
+// closeWeb lets requests that are being answered end, for a while.
+func (s *server) closeWeb(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var closing sync.WaitGroup
+	for _, web := range []*http.Server{s.web, s.adminWeb, s.control} {
+		if web != nil {
+			closing.Go(func() {
+				if web.Shutdown(ctx) != nil {
+					web.Close()
+				}
+			})
+		}
+	}
+	closing.Wait()
+}

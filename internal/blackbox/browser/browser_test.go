@@ -1,0 +1,257 @@
+// Package browser runs two Chromium browsers against the binary: the page's calls, its words, and the textbook sequences
+// over its signaling channel (spec: the web page; V13 to V19). The scenarios are in internal/peertest/browser.
+package browser
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"parley/internal/peertest"
+)
+
+const scenarios = "../../peertest/browser"
+
+// server is a running Parley and, before it, a wire that can be cut.
+type server struct {
+	*peertest.Parley
+	page string
+	wire *wire
+}
+
+func start(t *testing.T, listen ...string) *server {
+	t.Helper()
+	need(t)
+	p := peertest.StartParley(t, peertest.ParleyOptions{Listen: listen, Args: []string{"--limits=off"}})
+	w := newWire(t, p.HTTP)
+	return &server{p, "http://" + w.l.Addr().String(), w}
+}
+
+// all is a server with the web page and the relay.
+func all(t *testing.T) *server {
+	t.Helper()
+	return start(t, "http://127.0.0.1:0", "turn://127.0.0.1:0")
+}
+
+// need skips, or fails where they are wanted, if the browser or what drives it is missing.
+func need(t *testing.T) {
+	t.Helper()
+	peertest.Need(t, "node")
+	peertest.Need(t, "chromium")
+	if _, err := os.Stat(filepath.Join(scenarios, "node_modules/playwright-core")); err != nil {
+		if peertest.Required("chromium") {
+			t.Fatal("playwright-core is missing: npm ci in internal/peertest/browser")
+		}
+		t.Skip("playwright-core is not installed: npm ci in internal/peertest/browser")
+	}
+}
+
+// run runs a scenario and returns the figures that it gives. A scenario may ask for one of three deeds.
+func (s *server) run(t *testing.T, file, scenario string, args ...string) map[string]any {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/usr/bin/node", append([]string{"run.mjs", "./" + file + ".mjs", scenario}, args...)...)
+	cmd.Dir = scenarios
+	cmd.Env = append(os.Environ(), "PARLEY_PAGE="+s.page)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	cmd.WaitDelay = 5 * time.Second
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		last = lines.Text()
+		if word, ok := strings.CutPrefix(last, "?"); ok {
+			s.do(t, word)
+			fmt.Fprintln(in, "done")
+		}
+	}
+	cmd.Wait()
+	var result map[string]any
+	if err := json.Unmarshal([]byte(last), &result); err != nil {
+		t.Fatalf("%s %s: no result: %v\n%s\n%s", file, scenario, err, last, errs.String())
+	}
+	if result["ok"] != true {
+		t.Fatalf("%s %s: %v\n%s", file, scenario, result["error"], errs.String())
+	}
+	delete(result, "ok")
+	if len(result) > 0 {
+		t.Logf("%v", result)
+	}
+	return result
+}
+
+func (s *server) do(t *testing.T, word string) {
+	switch word {
+	case "drop":
+		s.wire.cut()
+	case "kill":
+		s.Kill()
+	case "start":
+		s.Start()
+	default:
+		t.Errorf("the scenario asks for %q", word)
+	}
+}
+
+// wire forwards TCP connections, until it is cut: then all of them end as they do when a network goes away.
+type wire struct {
+	l    net.Listener
+	to   string
+	mu   sync.Mutex // guards open
+	open map[*net.TCPConn]struct{}
+}
+
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{l: l, to: to, open: make(map[*net.TCPConn]struct{})}
+	t.Cleanup(func() {
+		l.Close()
+		w.cut()
+	})
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go w.forward(c.(*net.TCPConn))
+		}
+	}()
+	return w
+}
+
+func (w *wire) forward(a *net.TCPConn) {
+	defer a.Close()
+	c, err := net.Dial("tcp", w.to)
+	if err != nil {
+		return
+	}
+	b := c.(*net.TCPConn)
+	defer b.Close()
+	w.mu.Lock()
+	w.open[a], w.open[b] = struct{}{}, struct{}{}
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		delete(w.open, a)
+		delete(w.open, b)
+		w.mu.Unlock()
+	}()
+	done := make(chan struct{}, 2)
+	for _, pair := range [][2]*net.TCPConn{{a, b}, {b, a}} {
+		go func() {
+			io.Copy(pair[0], pair[1])
+			pair[0].CloseWrite()
+			done <- struct{}{}
+		}()
+	}
+	<-done
+	<-done
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.open {
+		c.SetLinger(0) // a reset, no farewell
+		c.Close()
+	}
+}
+
+func TestTwoPeopleSeeAndHearEachOther(t *testing.T) {
+	s := all(t)
+	s.run(t, "call", "direct")
+	t.Run("V12 through the relay over UDP", func(t *testing.T) { s.run(t, "call", "relay", "udp") })
+	t.Run("V12 V17 through the relay over TCP", func(t *testing.T) { s.run(t, "call", "relay", "tcp") })
+}
+
+func TestCall(t *testing.T) {
+	s := all(t)
+	for _, c := range []struct{ what, scenario string }{
+		{"muting, camera off and the screen are seen by the other", "switches"},
+		{"one leaves and the other sees it", "leaving"},
+		{"a third is told that the call is full, and may chat", "third"},
+		{"V16 the initiator restarts ICE", "mended"},
+		{"the network drops: the call goes on and the session is resumed", "dropped"},
+		{"the server is killed: the call goes on and is set up again", "restarted"},
+	} {
+		t.Run(c.what, func(t *testing.T) { s.run(t, "call", c.scenario) })
+	}
+}
+
+func TestTextbookSequences(t *testing.T) {
+	s := all(t)
+	for _, c := range []struct{ what, scenario string }{
+		{"V13 V15 offer, answer and candidates", "sequence"},
+		{"V14 the answer is sent late", "delayed"},
+		{"V14 candidates overtake the answer", "overtaken"},
+		{"V15 without trickle", "whole"},
+		{"V19 glare", "glare"},
+		{"V19 late join", "late"},
+		{"V19 re-offer with a new track", "reoffer"},
+	} {
+		t.Run(c.what, func(t *testing.T) { s.run(t, "textbook", c.scenario) })
+	}
+}
+
+func TestWords(t *testing.T) {
+	s := all(t)
+	for _, c := range []struct{ what, scenario string }{
+		{"the server cannot be reached", "unreachable"},
+		{"the login is refused", "login"},
+		{"the room asks for a password", "password"},
+		{"the room is for members only", "members"},
+		{"thrown out, by whom and why", "thrown"},
+		{"camera and microphone are not allowed", "deaf"},
+		{"HW4 HM10 what others write is text", "text"},
+		{"keyboard", "keyboard"},
+		{"phone", "phone"},
+	} {
+		t.Run(c.what, func(t *testing.T) { s.run(t, "words", c.scenario) })
+	}
+	t.Run("no path is found", func(t *testing.T) {
+		start(t, "http://127.0.0.1:0").run(t, "words", "nowhere")
+	})
+}
+
+// TestPictures takes the pictures of the manual, when PARLEY_PICTURES names the folder for them.
+func TestPictures(t *testing.T) {
+	dir := os.Getenv("PARLEY_PICTURES")
+	if dir == "" {
+		t.Skip("PARLEY_PICTURES names no folder")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all(t).run(t, "pictures", "manual", dir)
+}
+

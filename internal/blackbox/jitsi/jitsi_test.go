@@ -1,0 +1,71 @@
+// Package jitsi lets the unmodified Jitsi client, lib-jitsi-meet in Chromium, meet at the binary. The client cannot be had
+// by name, so the environment variable LJM_JS says where the file is that a Jitsi Meet installation serves as
+// /libs/lib-jitsi-meet.min.js.
+package jitsi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"parley/internal/peertest"
+)
+
+// drive runs clients in a room and returns the summary; the expectations are in the driver's words.
+func drive(t *testing.T, server *peertest.Parley, args ...string) map[string]any {
+	t.Helper()
+	lib, err := filepath.Abs(os.Getenv("LJM_JS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	playwright, err := filepath.Abs("../../peertest/browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, peertest.Need(t, "node"), append([]string{
+		"testdata/run.mjs", "--lib", lib, "--playwright", playwright, "--chromium", peertest.Need(t, "chromium"),
+		"--url", "ws://" + server.HTTP + "/xmpp-websocket", "--domain", "localhost", "--muc", "muc.localhost",
+	}, args...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))
+	var summary map[string]any
+	json.Unmarshal(lines[len(lines)-1], &summary)
+	if err != nil {
+		t.Fatalf("%v, failed: %v\n%s\n%s", err, summary["failed"], out.Bytes(), errs.Bytes())
+	}
+	return summary
+}
+
+func need(t *testing.T) {
+	t.Helper()
+	if os.Getenv("LJM_JS") == "" {
+		t.Skip("LJM_JS does not name a lib-jitsi-meet.min.js; make jitsi LJM_JS=FILE runs this test")
+	}
+}
+
+// TestJitsiClientsTalk: two clients join, negotiate with each other, and decode the other's picture and sound.
+func TestJitsiClientsTalk(t *testing.T) {
+	need(t)
+	server := peertest.StartParley(t, peertest.ParleyOptions{})
+	s := drive(t, server, "--room", "talk", "--clients", "2", "--p2p", "--duration", "25", "--do", "12:0:say('hello')",
+		"--expect", "allJoined", "--expect", "minDecoded>100", "--expect", "remoteVideos==1", "--expect", "remoteAudios==1",
+		"--expect", "seen['session-active']>=2", "--expect", "seen['chat']>=1")
+	t.Logf("frames decoded: %v, audio packets: %v", s["minDecoded"], s["audioPackets"])
+}
+
+// TestJitsiClientResumes: a client whose socket is cut comes back to its session, and nobody sees it leave.
+func TestJitsiClientResumes(t *testing.T) {
+	need(t)
+	server := peertest.StartParley(t, peertest.ParleyOptions{})
+	drive(t, server, "--room", "resume", "--clients", "2", "--p2p", "--duration", "30", "--do", "10:0:dropSocket()", "--do", "20:0:say('back')",
+		"--expect", "allJoined", "--expect", "minDecoded>100", "--expect", "seen['chat']>=1", "--expect", "!seen['connection-failed']")
+}
