@@ -95,4 +95,6 @@ var moreSDP = []string{
 		"a=rid:h recv pt=96;max-width=1280\na=rid:l recv\na=simulcast:recv h,l;~l send h\na=msid:a b\na=msid:c\na=recvonly\n",
 	"v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\nm=audio 4000 RTP/SAVP 0 101\nc=IN IP4 192.0.2.1\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNf KDR=1 UNENCRYPTED_SRTP\n" +
 		"a=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\na=ptime:20\na=maxptime:120\na=ssrc:5 cname:x\na=ssrc:5 name:e-a0\na=ssrc:6 label\na=ssrc:7 msid\na=msid:a b\n",
+	// A source of another stream than the medium says, and one of none.
+	"v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\na=group:BUNDLE 0\nm=audio 9 RTP/AVPF 0\na=mid:0\na=msid:a b\na=ssrc:1 msid:c d\na=ssrc:2 cname:x\n",
 }

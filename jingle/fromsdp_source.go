@@ -91,9 +91,22 @@ func (r *reader) simulcast(d *Description, value string) {
 	}
 }
 
-// nameSources gives sources that do not say it the medium's stream: Jingle knows msid as theirs only (XEP-0339).
+// nameSources gives sources that do not say it the stream of the others, or else the medium's: Jingle knows msid as
+// theirs only (XEP-0339). Where the others are of several streams there is no telling.
 func nameSources(d *Description) {
-	msid := strings.TrimRight(d.Streams[0].Stream+" "+d.Streams[0].Track, " ")
+	msid := ""
+	for i := range d.Sources {
+		switch own := d.Sources[i].MSID(); {
+		case own == "" || own == msid:
+		case msid == "":
+			msid = own
+		default:
+			return
+		}
+	}
+	if msid == "" {
+		msid = strings.TrimRight(d.Streams[0].Stream+" "+d.Streams[0].Track, " ")
+	}
 	for i := range d.Sources {
 		s := &d.Sources[i]
 		if !slices.ContainsFunc(s.Parameters, func(p Parameter) bool { return p.Name == "msid" }) {

@@ -196,6 +196,47 @@ func TestSDPRefused(t *testing.T) {
 	}
 }
 
+// A content of Jitsi's dialect that holds the sources of many people becomes a medium for each.
+func TestStreamsOfManyBecomeMediaOfTheirOwn(t *testing.T) {
+	j := parse(t, offer)
+	video := j.Content("video").Description
+	video.Sources = append(video.Sources,
+		Source{SSRC: 21, Parameters: []Parameter{{"msid", "romeo v"}}}, Source{SSRC: 22}, Source{SSRC: 23, Parameters: []Parameter{{"cname", "x"}}},
+		Source{SSRC: 31, Parameters: []Parameter{{"msid", "juliet v"}}})
+	video.SourceGroups = []SourceGroup{{"FID", []uint32{21, 22}}, {"FID", []uint32{21, 31}}}
+	if _, err := j.SDP(Initiator, origin); err == nil {
+		t.Error("Plan B was written")
+	}
+	u, err := j.Unified(Initiator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mediaOf(t, toSDP(t, u, Initiator))
+	var got []string
+	for i := range m {
+		mid, _ := m[i].Attributes.Get("mid")
+		msid, _ := m[i].Attributes.Get("msid")
+		group, _ := m[i].Attributes.Get("ssrc-group")
+		got = append(got, mid+" "+direction(&m[i])+" "+msid+" "+group)
+	}
+	want := []string{"audio sendrecv  ", "video sendrecv mixedmslabel mixedlabelvideo0 ", "data sendrecv  ",
+		"video-2 sendonly romeo v FID 21 22", "video-3 sendonly juliet v "}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if !slices.Equal(u.Bundle().Contents, []string{"audio", "video", "data", "video-2", "video-3"}) || len(j.Contents) != 3 || len(video.Sources) != 5 ||
+		len(j.Bundle().Contents) != 3 {
+		t.Errorf("groups %v; the original has %d contents", u.Groups, len(j.Contents))
+	}
+	if same, err := parse(t, offer).Unified(Initiator); err != nil || !reflect.DeepEqual(same, parse(t, offer)) {
+		t.Errorf("one stream each: %+v, %v", same, err)
+	}
+	j.Groups = nil
+	if _, err := j.Unified(Initiator); err == nil {
+		t.Error("media were made up without a bundle")
+	}
+}
+
 func TestWhatSDPCannotExpressIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*Jingle){
 		"name with a space":         func(j *Jingle) { j.Contents[0].Name = "my voice" },

@@ -8,7 +8,8 @@ import (
 
 // SDP writes the contents and groups as the session description of one side, in the manner of RFC 8829 with candidates that
 // trickle: every medium has port 9, or 0 if its senders are RejectedContent. Fields that a peer may have put there are
-// checked again. The error is a *wire.Error: a content that SDP cannot express, or a broken rule.
+// checked again. A content of several streams needs Unified before. The error is a *wire.Error: a content that SDP cannot
+// express, or a broken rule.
 func (j *Jingle) SDP(by Role, origin sdp.Origin) (*sdp.Description, error) {
 	all := Limits{Contents: 1 << 30, Candidates: 1 << 30, Sources: 1 << 30, Groups: 1 << 30}
 	if err := j.checkContents(all); err != nil {
@@ -92,6 +93,9 @@ func (c *Content) media(by Role) (sdp.Media, error) {
 		return sdp.Media{}, notAcceptable("a content without a description of media")
 	}
 	d := c.Description
+	if !rejected && len(d.split()) > 1 {
+		return sdp.Media{}, notAcceptable("several streams in one content") // that would be Plan B
+	}
 	m.Type, m.Protocol = d.Media, d.protocol(t, rejected)
 	for _, p := range d.PayloadTypes {
 		if p = p.mapped(d.Media); (p.Name == "" || p.ClockRate == 0) && !rejected {

@@ -3,8 +3,8 @@ package muc
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -12,16 +12,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"parley/internal/event"
 	"parley/internal/store"
 	"parley/internal/token"
 	"parley/xmpp/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var _ = os.Exit
 
 // world is a service with clients and a store in memory.
 type world struct {
@@ -31,6 +31,24 @@ type world struct {
 	mu      sync.Mutex // guards clients and events
 	clients map[wire.Addr]*client
 	events  []Event
+	counts  *prometheus.Registry
+}
+
+// count returns how often something was refused.
+func (w *world) count(event string) int {
+	w.t.Helper()
+	families, err := w.counts.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "parley_reject_total" && m.GetLabel()[0].GetValue() == event {
+				return int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return 0
 }
 
 // client is a session.
@@ -60,7 +78,8 @@ func (w *world) start(change ...func(*Config)) {
 	for _, f := range change {
 		f(&config)
 	}
-	s, err := New(config, w, w.store, nil)
+	w.counts = prometheus.NewRegistry()
+	s, err := New(config, w, w.store, event.New(slog.New(slog.DiscardHandler), w.counts, false))
 	if err != nil {
 		w.t.Fatal(err)
 	}

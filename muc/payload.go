@@ -73,7 +73,7 @@ func forgedAnywhere(e wire.Elem) bool {
 
 // forgedInPresence reports a child that is not relayed in presence.
 func forgedInPresence(e wire.Elem) bool {
-	return forgedAnywhere(e) || e.Is("identity", "")
+	return forgedAnywhere(e) || e.Is("identity", "") || string(e.Local()) == "stanza-id" && string(e.NS()) == NSStanzaID
 }
 
 // forgedInMessage returns what is not relayed in messages; the room's own address decides about stanza ids

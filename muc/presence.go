@@ -8,9 +8,6 @@ import (
 
 // presence handles presence for the room (XEP-0045 §7.2, §7.6, §7.7, §7.14).
 func (r *room) presence(in *input, fx *effects) {
-	if r.focus != nil && in.from == r.focus.addr {
-		return // speaks through its seat
-	}
 	s := r.byAddr[in.from]
 	switch string(in.packet.Type()) {
 	case "":

@@ -136,6 +136,8 @@ func (s *Service) refuses(in *input, p *wire.Packet, room wire.Addr, present boo
 	switch {
 	case s.closing.Load() && !in.parting:
 		return &errClosing
+	case in.from == s.focus: // it speaks through its seats only
+		return &errNickReserved
 	case !present && !in.parting && s.blocked(in.source):
 		return &errGuesses
 	}

@@ -208,6 +208,25 @@ func TestHT2PeerEnds(t *testing.T) {
 	expectNothing(t, next)
 }
 
+// TestHT2NewAddress gives the machine an address while the server runs: it is no peer from then on.
+func TestHT2NewAddress(t *testing.T) {
+	s := start(t, nil)
+	c := s.raw(t, "udp", "romeo")
+	c.allocate()
+	c.must(stun.CreatePermission, withPeer("8.8.8.8:22"))
+	s.mu.Lock()
+	s.interfaces = func() ([]net.Addr, error) {
+		return []net.Addr{&net.IPNet{IP: net.IPv4(8, 8, 8, 8), Mask: net.CIDRMask(24, 32)}}, nil
+	}
+	s.looked = s.looked.Add(-lookEvery)
+	s.mu.Unlock()
+	c.want(forbidden, stun.CreatePermission, withPeer("8.8.8.8:22"))
+	c.want(forbidden, stun.ChannelBind, withPeer("8.8.8.8:22"), with32(stun.ChannelNumber, 0x4000<<16))
+	c.must(stun.CreatePermission, withPeer("8.8.4.4:22"))
+	c.must(stun.CreatePermission, withPeer("127.0.0.1:22")) // where the relays are
+	c.want(forbidden, stun.ChannelBind, withPeer("127.0.0.1:22"), with32(stun.ChannelNumber, 0x4000<<16))
+}
+
 // TestHT3Flood sends many requests of a stranger: few answers come, they are small and say little, other sources do not
 // notice, and a nonce is good only where it was sent.
 func TestHT3Flood(t *testing.T) {

@@ -109,6 +109,7 @@ func (k *desk) createPermission(r *request, a *allocation) {
 		k.fail(r, badRequest)
 		return
 	}
+	k.lookAround(k.now)
 	k.conclude(r, k.change(a, k.now, func(t *table) int {
 		for _, peer := range k.m.Peers {
 			s := k.policy.scope(peer.Addr())
@@ -130,6 +131,7 @@ func (k *desk) channelBind(r *request, a *allocation) {
 		k.fail(r, badRequest)
 		return
 	}
+	k.lookAround(k.now)
 	k.conclude(r, k.change(a, k.now, func(t *table) int {
 		peer := k.m.Peers[0]
 		s := k.policy.scope(peer.Addr())

@@ -20,7 +20,8 @@ const (
 type policy struct {
 	allowed []netip.Prefix
 	ports   []PortRange
-	own     map[netip.Addr]scope
+	own     atomic.Pointer[map[netip.Addr]scope] // never changes once it is here
+	named   []netip.Addr                         // own addresses that the configuration names
 	relays  []Relay
 	live    [2]ports // ports of relay sockets that are open, IPv4 and IPv6
 }
@@ -46,26 +47,33 @@ func prefixes(list ...string) (out []netip.Prefix) {
 }
 
 func newPolicy(cfg Config, own []netip.Addr) *policy {
-	p := &policy{allowed: cfg.Peers, ports: cfg.PeerPorts, relays: cfg.Relays, own: make(map[netip.Addr]scope)}
-	for _, a := range slices.Concat(own, cfg.Own) {
+	p := &policy{allowed: cfg.Peers, ports: cfg.PeerPorts, named: cfg.Own, relays: cfg.Relays}
+	p.know(own)
+	return p
+}
+
+// know sets the addresses of this machine: those given, and those that the configuration names.
+func (p *policy) know(addrs []netip.Addr) {
+	own := make(map[netip.Addr]scope)
+	for _, a := range slices.Concat(addrs, p.named) {
 		a = a.Unmap().WithZone("")
-		p.own[a] = noPort
-		if len(cfg.PeerPorts) > 0 && !a.IsLoopback() {
-			p.own[a] = ownPorts
+		own[a] = noPort
+		if len(p.ports) > 0 && !a.IsLoopback() {
+			own[a] = ownPorts
 		}
 	}
-	for _, r := range cfg.Relays {
-		p.own[r.Public], p.own[r.Bind] = ownPorts, ownPorts
+	for _, r := range p.relays {
+		own[r.Public], own[r.Bind] = ownPorts, ownPorts
 	}
 	for _, none := range []netip.Addr{{}, netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		delete(p.own, none)
+		delete(own, none)
 	}
-	return p
+	p.own.Store(&own)
 }
 
 // scope returns which ports of an address are peers.
 func (p *policy) scope(a netip.Addr) scope {
-	if s, ok := p.own[a]; ok {
+	if s, ok := (*p.own.Load())[a]; ok {
 		return s
 	}
 	listed := slices.ContainsFunc(p.allowed, func(n netip.Prefix) bool { return n.Contains(a) })

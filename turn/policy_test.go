@@ -136,7 +136,7 @@ func FuzzPolicy(f *testing.F) {
 		if !other.peer(ap) {
 			t.Fatalf("%v is a peer only while others are none", ap)
 		}
-		if p.own[a] == ownPorts {
+		if (*p.own.Load())[a] == ownPorts {
 			if port != 50000 && port != 10000 && port != 10001 {
 				t.Fatalf("own port %v is a peer", ap)
 			}

@@ -33,6 +33,7 @@ type Server struct {
 	meter       meter
 	pion        *pturn.Server
 	listeners   []net.Listener
+	bound       []netip.Addr // addresses of all listeners
 	doors       []*door
 	replies     *limit.Sources[netip.Addr]
 	requests    *limit.Sources[string]
@@ -45,6 +46,9 @@ type Server struct {
 	users   map[string][]*allocation
 	ended   ended
 	streams map[net.Conn]struct{}
+	looked  time.Time // when interfaces was last called
+
+	interfaces func() ([]net.Addr, error) // addresses of this machine
 
 	logging sync.Mutex   // guards lines
 	lines   limit.Bucket // lines that refuse may log
@@ -60,6 +64,9 @@ type door struct {
 	allocations map[netip.AddrPort]*allocation
 }
 
+// lookEvery is how old the knowledge of this machine's addresses gets.
+const lookEvery = 10 * time.Second
+
 // sources is how many sources of requests and users are remembered at a time.
 const sources = 1 << 16
 
@@ -72,12 +79,13 @@ func New(cfg Config, l Listeners, events *event.Recorder, reg prometheus.Registe
 	if len(l.Packets)+len(l.Streams) == 0 {
 		return nil, errors.New("turn: nothing to listen on")
 	}
-	own, err := ownAddresses(l)
+	bound, now := l.addresses(), time.Now()
+	own, err := ownAddresses(bound, net.InterfaceAddrs)
 	if err != nil {
 		return nil, fmt.Errorf("turn: own addresses: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, policy: newPolicy(cfg, own), nonces: newNonces(), events: events,
+		cfg: cfg, policy: newPolicy(cfg, own), nonces: newNonces(), events: events, bound: bound, interfaces: net.InterfaceAddrs, looked: now,
 		listeners:   l.Streams,
 		replies:     limit.NewSources[netip.Addr](0, cfg.Replies, sources),
 		requests:    limit.NewSources[string](0, cfg.Requests, sources),
@@ -116,21 +124,44 @@ func (s *Server) addDoor(local net.Addr) {
 	s.doors = append(s.doors, d)
 }
 
-// ownAddresses returns the addresses of the listeners and of the interfaces.
-func ownAddresses(l Listeners) (own []netip.Addr, err error) {
+// addresses returns the addresses that the listeners are bound to.
+func (l Listeners) addresses() (bound []netip.Addr) {
 	for _, c := range l.Packets {
-		own = append(own, addrPort(c.LocalAddr()).Addr())
+		bound = append(bound, addrPort(c.LocalAddr()).Addr())
 	}
 	for _, c := range l.Streams {
-		own = append(own, addrPort(c.Addr()).Addr())
+		bound = append(bound, addrPort(c.Addr()).Addr())
 	}
-	interfaces, err := net.InterfaceAddrs()
-	for _, a := range interfaces {
+	return bound
+}
+
+// ownAddresses returns the given addresses and those of the interfaces.
+func ownAddresses(bound []netip.Addr, interfaces func() ([]net.Addr, error)) ([]netip.Addr, error) {
+	own := slices.Clone(bound)
+	addrs, err := interfaces()
+	for _, a := range addrs {
 		if p, err := netip.ParsePrefix(a.String()); err == nil {
 			own = append(own, p.Addr())
 		}
 	}
 	return own, err
+}
+
+// lookAround keeps the policy at the addresses that this machine has, which change while the server runs: with DHCP, and
+// daily with the temporary addresses of IPv6 (RFC 8981).
+func (s *Server) lookAround(now time.Time) {
+	s.mu.Lock()
+	due, interfaces := now.Sub(s.looked) >= lookEvery, s.interfaces
+	if due {
+		s.looked = now
+	}
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	if own, err := ownAddresses(s.bound, interfaces); err == nil {
+		s.policy.know(own)
+	}
 }
 
 // Allocations returns how many allocations there are.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,8 +20,9 @@ import (
 // process watches how near the process is to its limits (hardening HC3).
 type process struct {
 	share  float64
-	memory int64  // bytes; 0: no limit
-	files  uint64 // descriptors
+	memory int64    // bytes; 0: no limit
+	files  uint64   // descriptors
+	fds    *os.File // /proc/self/fd, kept open, for when no other file can be opened; nil where there is none
 	full   atomic.Bool
 
 	openFiles atomic.Int64
@@ -42,6 +44,7 @@ func newProcess(cfg config.Limits) *process {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
 		p.files = files.Cur // package os has raised it to what it may be
 	}
+	p.fds, _ = os.Open("/proc/self/fd")
 	p.look()
 	return p
 }
@@ -80,10 +83,8 @@ func (p *process) run(ctx context.Context) {
 }
 
 func (p *process) look() {
-	open, err := countFiles()
-	if err == nil {
-		p.openFiles.Store(int64(open))
-	}
+	open := p.countFiles()
+	p.openFiles.Store(int64(open))
 	used := liveMemory()
 	p.used.Store(used)
 	p.full.Store(p.files > 0 && float64(open) >= p.share*float64(p.files) ||
@@ -104,13 +105,14 @@ func liveMemory() int64 {
 	return used
 }
 
-// countFiles counts the descriptors of the process without sorting or stating them.
-func countFiles() (int, error) {
-	d, err := os.Open("/proc/self/fd")
-	if err != nil {
-		return 0, err
+// countFiles counts the descriptors of the process.
+func (p *process) countFiles() int {
+	if p.fds == nil {
+		return 0
 	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	return len(names) - 1, err
+	if _, err := p.fds.Seek(0, io.SeekStart); err != nil {
+		return 0
+	}
+	names, _ := p.fds.Readdirnames(-1)
+	return len(names)
 }

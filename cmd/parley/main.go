@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -26,6 +27,7 @@ type common struct {
 }
 
 func main() {
+	syscall.Umask(0o077) // whatever a command writes is for its user: keys, databases, sockets
 	var cli commands
 	ctx := kong.Parse(&cli, kong.Name("parley"), kong.UsageOnError(),
 		kong.Description("A conferencing server: XMPP, rooms, calls, TURN and a web page in one process. Without configuration it serves this machine only."))

@@ -295,6 +295,9 @@ func (s *server) startTURN(addresses []netip.Addr, secret string) (*turn.Server,
 			cfg.Relays = append(cfg.Relays, relayAt(a))
 		}
 	}
+	if len(cfg.Relays) == 0 {
+		return nil, errors.New("turn: the machine has no address to tell clients: write advertise = [\"ADDRESS\"]")
+	}
 	return turn.New(cfg, l, s.recorder, s.metrics)
 }
 

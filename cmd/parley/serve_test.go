@@ -114,7 +114,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 	p := peertest.StartParley(t, peertest.ParleyOptions{})
 	other := &peertest.Parley{T: t, Path: p.Path, Data: t.TempDir()}
 	_, err := other.Command("", "serve", "--listen", "xmpp://"+p.XMPP, "--listen", "turn://"+p.TURN)
-	for _, want := range []string{"exit status 1", "xmpp://" + p.XMPP, fmt.Sprintf("taken by parley (process %d)", p.PID), "turn://" + p.TURN, "change listen"} {
+	for _, want := range []string{"exit status 1", "xmpp://" + p.XMPP, fmt.Sprintf("taken by %s (process %d)", filepath.Base(p.Path), p.PID), "turn://" + p.TURN, "change listen"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the server says %v, without %q", err, want)
 		}
@@ -202,7 +202,7 @@ func TestHP6WeakSecretsAreRefused(t *testing.T) {
 		})
 	}
 	p := peertest.StartParley(t, peertest.ParleyOptions{})
-	for _, name := range []string{"secrets.json", "key.pem", "admin.sock"} {
+	for _, name := range []string{"secrets.json", "key.pem", "admin.sock", "parley.db"} {
 		info, err := os.Stat(filepath.Join(p.Data, name))
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v %v", name, info.Mode(), err)

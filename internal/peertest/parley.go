@@ -69,8 +69,12 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// built is the binary, built once per process that tests.
+// built is the binary, built once per process that tests. PARLEY_BINARY names one to take instead, such as one that was
+// built with the race detector.
 var built = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("PARLEY_BINARY"); path != "" {
+		return filepath.Abs(path)
+	}
 	_, here, _, ok := runtime.Caller(0)
 	if !ok {
 		return "", errors.New("the source is not where it was")

@@ -72,22 +72,22 @@ export async function switches(browser) {
 	await ann.press('s');
 	await annSeen(['screen', true]);
 	await bob.shows('shares the screen', '.remote .tag');
-	await bob.until(isMagenta, 'the shared screen');
+	await bob.until(magenta, 'the shared screen', true);
 	const screen = await colour(bob);
 	await ann.press('s');
 	await annSeen(['screen', false]);
-	await bob.until(`!(${isMagenta})()`, 'the camera again');
+	await bob.until(magenta, 'the camera again', false);
 	await bob.sees(30);
 	return { camera, screen };
 }
 
-// The colour in the middle of the remote picture, as it is drawn.
-const isMagenta = () => {
+// magenta tells whether the remote picture is of that colour, or is not.
+const magenta = (wanted) => {
 	const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 });
 	const draw = canvas.getContext('2d');
 	draw.drawImage(document.querySelector('.remote video'), 0, 0, 1, 1);
 	const [r, g, b] = draw.getImageData(0, 0, 1, 1).data;
-	return r > 200 && g < 80 && b > 200;
+	return (r > 200 && g < 80 && b > 200) === wanted;
 };
 
 const colour = (person) => person.tab.evaluate(() => {

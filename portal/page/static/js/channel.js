@@ -66,7 +66,9 @@ export class Channel extends EventTarget {
 		const sdp = offer.sdp;
 		let action = 'session-initiate';
 		if (!this.open) {
+			const { early } = this; // candidates may be faster than the offer
 			this.#forget();
+			this.early = early;
 			this.sid = randomSid();
 			this.role = 'initiator';
 			this.remote = new Remote('responder');
