@@ -76,6 +76,13 @@ func put[T any](d *decoder, list *[]T, max int, what string, v T) {
 	*list = append(*list, v)
 }
 
+// once refuses an element that was there before.
+func (d *decoder) once(first bool) {
+	if !first {
+		d.fail(badRequest("an element that may stand once only"))
+	}
+}
+
 func (d *decoder) extension(list *[]Extension, e wire.Elem, parentNS string) {
 	if x, ok := extensionOf(e, parentNS); ok {
 		put(d, list, maxExtensions, "extensions", x)
@@ -91,15 +98,18 @@ func (d *decoder) jingle(e wire.Elem) *Jingle {
 		switch c := it.Elem; {
 		case c.Is("content", NSJingle):
 			put(d, &j.Contents, d.limits.Contents, "contents", d.content(c))
-		case c.Is("reason", NSJingle) && j.Reason == nil:
+		case c.Is("reason", NSJingle):
+			d.once(j.Reason == nil)
 			j.Reason = decodeReason(c)
 		case c.Is("group", NSGrouping):
 			put(d, &j.Groups, maxGroups, "groups", d.group(c))
-		case j.Info == nil && d.info(c, j):
-		case c.Is("bridge-session", NSFocus) && j.Bridge == nil:
+		case d.info(c, j):
+		case c.Is("bridge-session", NSFocus):
+			d.once(j.Bridge == nil)
 			j.Bridge = &BridgeSession{ID: c.AttrString("id"), Region: c.AttrString("region"),
 				Restart: d.flag(c, "restart"), ICERestart: d.flag(c, "ice-restart")}
-		case c.Is("json-message", NSJitmeet) && j.Sources == nil:
+		case c.Is("json-message", NSJitmeet):
+			d.once(j.Sources == nil)
 			sources, err := ParseCompact(c.Text(), d.limits)
 			if err != nil {
 				d.fail(err)
@@ -146,15 +156,17 @@ func (d *decoder) group(e wire.Elem) Group {
 
 // info reads the payload of a session-info, and reports that c is one.
 func (d *decoder) info(c wire.Elem, j *Jingle) bool {
+	before := j.Info
 	switch kind := InfoKind(c.Local()); {
 	case kind.known() && c.Is(string(kind), NSRTPInfo):
 		j.Info = &Info{Kind: kind, Creator: Role(c.AttrString("creator")), Name: c.AttrString("name")}
-		return true
 	case c.Is("ice-state", NSFocus):
 		j.Info = &Info{Kind: ICEState, Text: c.Text()}
-		return true
+	default:
+		return false
 	}
-	return false
+	d.once(before == nil)
+	return true
 }
 
 func (d *decoder) content(e wire.Elem) Content {
@@ -171,14 +183,10 @@ func (d *decoder) content(e wire.Elem) Content {
 	for it := e.Children(); it.Next() && d.err == nil; {
 		switch x := it.Elem; {
 		case x.Is("description", NSRTP):
-			if c.Description != nil {
-				d.fail(badRequest("a content has two descriptions"))
-			}
+			d.once(c.Description == nil)
 			c.Description = d.description(x, &c)
 		case x.Is("transport", NSICE):
-			if c.Transport != nil {
-				d.fail(badRequest("a content has two transports"))
-			}
+			d.once(c.Transport == nil)
 			c.Transport = d.transport(x)
 		case x.Is("initial-last-n", NSColibri2):
 			d.lastN(x, &c)
@@ -193,6 +201,7 @@ func (d *decoder) content(e wire.Elem) Content {
 }
 
 func (d *decoder) lastN(e wire.Elem, c *Content) {
+	d.once(c.InitialLastN == nil)
 	n := int(d.number(e, "value", -1, 1<<16, must))
 	c.InitialLastN = &n
 }

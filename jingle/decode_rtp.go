@@ -43,7 +43,7 @@ func (d *decoder) description(e wire.Elem, c *Content) *Description {
 			d.ridGroup(x, r)
 		case x.Is("stream", NSStream):
 			put(d, &r.Streams, maxStreams, "media streams", MediaStream{x.AttrString("id"), x.AttrString("track")})
-		case x.Is("initial-last-n", NSColibri2) && c.InitialLastN == nil:
+		case x.Is("initial-last-n", NSColibri2):
 			d.lastN(x, c)
 		default:
 			d.extension(&r.Extensions, x, NSRTP)

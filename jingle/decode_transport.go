@@ -33,7 +33,8 @@ func (d *decoder) transport(e wire.Elem) *Transport {
 			t.GatheringComplete = true
 		case string(x.NS()) == NSICEOption:
 			put(d, &t.Options, maxOptions, "ICE options", string(x.Local()))
-		case x.Is("sctpmap", NSSCTP) && t.SCTP == nil:
+		case x.Is("sctpmap", NSSCTP):
+			d.once(t.SCTP == nil)
 			t.SCTP = &SCTP{Port: uint16(d.number(x, "number", 1, 1<<16-1, must)), Protocol: x.AttrString("protocol"),
 				Streams:        int(d.number(x, "streams", 0, 1<<16-1, 0)),
 				MaxMessageSize: uint64(d.number(x, "max-message-size", 0, 1<<53, 0))}

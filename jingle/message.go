@@ -63,7 +63,8 @@ func ParseMessage(e wire.Elem) (*Message, error) {
 		switch x := it.Elem; {
 		case m.Kind == Propose && string(x.Local()) == "description":
 			put(&d, &m.Proposals, maxProposals, "proposed descriptions", Proposal{string(x.NS()), x.AttrString("media")})
-		case x.Is("reason", NSJingle) && m.Reason == nil:
+		case x.Is("reason", NSJingle):
+			d.once(m.Reason == nil)
 			m.Reason = decodeReason(x)
 		case x.Is("tie-break", NSMessage):
 			m.TieBreak = true

@@ -174,6 +174,7 @@ func (r *room) catchUp(now *input, fx *effects) {
 
 // reset puts new settings into force.
 func (r *room) reset(next settings, fx *effects) {
+	r.flush(fx) // what was put off was seen under the old ones
 	was := r.settings
 	r.settings = next
 	r.phase, r.unlockAt = open, time.Time{}

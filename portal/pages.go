@@ -106,7 +106,7 @@ func (p *Portal) secureHeaders(next http.Handler) http.Handler {
 			h.Set("Cross-Origin-Opener-Policy", "same-origin")
 			h.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self), geolocation=()")
 		}
-		if scheme(r) == "https" && p.parts.Domain != "localhost" {
+		if r.TLS != nil && p.parts.Trusted || r.TLS == nil && scheme(r) == "https" {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		next.ServeHTTP(w, r)

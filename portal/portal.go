@@ -47,6 +47,7 @@ type Parts struct {
 	Rooms      string       // domain of the rooms
 	Focus      string       // domain of the focus
 	Addresses  []netip.Addr // that the server advertises as its own
+	Trusted    bool         // the certificate is one that browsers may insist on
 	Page       fs.FS        // index.html and what it loads
 	XMPP       http.Handler // XMPP over WebSocket (RFC 7395)
 	Conference http.Handler // POST of a conference request; nil: there is no focus

@@ -100,6 +100,16 @@ func TestSchemeOfATrustedProxyIsTold(t *testing.T) {
 	}
 }
 
+func TestBrowsersInsistOnTLSOnlyWhereTheCertificateIsTrusted(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		p := newPortal(t, func(_ *Config, parts *Parts) { parts.Trusted = trusted })
+		h := ask(p, "GET", "https://meet.example/", "203.0.113.1:1000", nil).Header()
+		if got := h.Get("Strict-Transport-Security") != ""; got != trusted {
+			t.Errorf("trusted %v: HSTS %v", trusted, got)
+		}
+	}
+}
+
 func TestHW11HostsOfAPublicServer(t *testing.T) {
 	p := newPortal(t, func(_ *Config, parts *Parts) { parts.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.80")} })
 	for host, want := range map[string]int{

@@ -426,25 +426,27 @@ func TestHT4Bandwidth(t *testing.T) {
 						}
 					}
 				}()
+				const least = 10 // a part of what may come at once
 				got, b := 0, make([]byte, 4096)
-				media.SetReadDeadline(time.Now().Add(window))
-				for time.Since(began) < window {
+				for passed := time.Duration(0); passed < window || got < least && passed < patience; passed = time.Since(began) {
+					media.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 					if direction == "up" {
-						if _, _, err := media.ReadFrom(b); err != nil {
-							break
+						if _, _, err := media.ReadFrom(b); err == nil {
+							got++
 						}
-					} else if c.receive(window-time.Since(began)) == nil {
-						break
+					} else if c.receive(50*time.Millisecond) != nil {
+						got++
 					}
-					got++
 				}
 				// What the rate allows in that time, and a quarter of a second at once.
 				most := int(rate*time.Since(began).Seconds()+rate/4) / (8 * (size + 28))
-				if got < most/8 || got > most+1 {
-					t.Errorf("%d datagrams came, want %d to %d", got, most/8, most+1)
+				if got < least || got > most+1 {
+					t.Errorf("%d datagrams came, want %d to %d", got, least, most+1)
 				}
-				if shaped := s.counted(t, "turn.shaped"); (shaped > 0) != (network == "udp" || direction == "down") {
-					t.Errorf("turn.shaped counted %d times", shaped)
+				if network == "udp" || direction == "down" {
+					eventually(t, "counted as turn.shaped", func() bool { return s.counted(t, "turn.shaped") > 0 })
+				} else if n := s.counted(t, "turn.shaped"); n > 0 {
+					t.Errorf("%d datagrams of a stream were dropped", n)
 				}
 				one, two := s.connect(t, "udp", "juliet"), s.connect(t, "udp", "nurse")
 				call(t, one.relay, two.relay)
@@ -502,7 +504,8 @@ func TestHT6Framing(t *testing.T) {
 
 // TestHT6Streams breaks the framing, or says nothing: the connection is closed, and with it the allocation.
 func TestHT6Streams(t *testing.T) {
-	s := start(t, func(c *Config) { c.Idle, c.Handshake = 150*time.Millisecond, 150*time.Millisecond })
+	const limit = 500 * time.Millisecond
+	short := func(c *Config) { c.Idle, c.Handshake = limit, limit }
 	for _, k := range []struct {
 		name     string
 		allocate bool
@@ -519,40 +522,51 @@ func TestHT6Streams(t *testing.T) {
 		{"odd length", true, []byte{0, 1, 0, 3, 0x21, 0x12, 0xA4, 0x42}, "stun.bad"},
 	} {
 		for _, network := range []string{"tcp", "tls"} {
-			c := s.raw(t, network, "romeo")
-			before := s.counted(t, k.event)
-			if k.allocate {
-				c.allocate()
-			} else if network == "tls" {
-				c.send(c.write(stun.Binding, stun.Request, newID())) // the handshake
-				c.receive(patience)
-			}
-			if k.b != nil {
-				c.send(k.b)
-			}
-			if began := time.Now(); c.receive(patience) != nil || time.Since(began) > 2*time.Second {
-				t.Errorf("%s over %s: not closed after %v", k.name, network, time.Since(began))
-			}
-			eventually(t, k.name+" counted as "+k.event, func() bool { return s.counted(t, k.event) > before })
-			eventually(t, "the allocation ended", func() bool { return s.Allocations() == 0 })
+			t.Run(network+" "+k.name, func(t *testing.T) {
+				t.Parallel()
+				s := start(t, short)
+				c := s.raw(t, network, "romeo")
+				if k.allocate {
+					c.allocate()
+				} else if network == "tls" {
+					c.send(c.write(stun.Binding, stun.Request, newID())) // the handshake
+					c.receive(patience)
+				}
+				if k.b != nil {
+					c.send(k.b)
+				}
+				c.wantClosed()
+				eventually(t, "the allocation and the connection ended", func() bool {
+					return s.Allocations() == 0 && s.metric(t, "parley_turn_streams", "") == 0
+				})
+				if n := s.counted(t, k.event); n != 1 {
+					t.Errorf("%s counted %d times", k.event, n)
+				}
+			})
 		}
 	}
-	mute, err := net.Dial("tcp", s.addrs["tls"].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer mute.Close()
-	mute.SetReadDeadline(time.Now().Add(patience))
-	if n, err := mute.Read(make([]byte, 100)); n > 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("without a handshake: %d bytes, %v", n, err)
-	}
-	eventually(t, "no connection left", func() bool { return s.metric(t, "parley_turn_streams", "") == 0 })
-
-	// A user with an allocation may be silent for longer than that.
-	quiet := s.raw(t, "tcp", "romeo")
-	quiet.allocate()
-	time.Sleep(400 * time.Millisecond)
-	quiet.must(stun.Refresh)
+	t.Run("no handshake", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, short)
+		mute, err := net.Dial("tcp", s.addrs["tls"].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mute.Close()
+		mute.SetReadDeadline(time.Now().Add(patience))
+		if n, err := mute.Read(make([]byte, 100)); n > 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		eventually(t, "no connection left", func() bool { return s.metric(t, "parley_turn_streams", "") == 0 })
+	})
+	t.Run("silence of a user with an allocation", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, short)
+		c := s.raw(t, "tcp", "romeo")
+		c.allocate()
+		time.Sleep(5 * limit / 2)
+		c.must(stun.Refresh)
+	})
 }
 
 // TestHT6Connections opens more connections from one source than it may have.

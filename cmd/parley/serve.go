@@ -237,7 +237,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 
 	public, err := portal.New(cfg.HTTP, portal.Parts{
 		Domain: cfg.Domain, Rooms: roomsAt, Focus: focusAt, Addresses: addresses,
-		Page: page.Files(), XMPP: s.clients, Conference: calls, Ready: s.ready, Recorder: s.recorder,
+		Trusted: cfg.TLS.Certificate != "", Page: page.Files(), XMPP: s.clients, Conference: calls, Ready: s.ready, Recorder: s.recorder,
 	})
 	if err != nil {
 		return nil, err

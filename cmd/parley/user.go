@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -193,7 +194,17 @@ func askPassword(prompt string) (string, error) {
 	if err := unix.IoctlSetTermios(int(os.Stdin.Fd()), unix.TCSETS, &hidden); err != nil {
 		return "", err
 	}
-	defer unix.IoctlSetTermios(int(os.Stdin.Fd()), unix.TCSETS, state)
+	restore := func() { unix.IoctlSetTermios(int(os.Stdin.Fd()), unix.TCSETS, state) }
+	defer restore()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, unix.SIGTERM)
+	defer signal.Stop(interrupted)
+	go func() {
+		if _, ok := <-interrupted; ok {
+			restore() // else the terminal would show nothing any more
+			os.Exit(130)
+		}
+	}()
 	var twice [2]string
 	for i, p := range []string{prompt, "Again: "} {
 		fmt.Fprint(os.Stderr, p)

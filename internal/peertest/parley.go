@@ -79,12 +79,13 @@ var built = sync.OnceValues(func() (string, error) {
 	if !ok {
 		return "", errors.New("the source is not where it was")
 	}
-	dir, err := os.MkdirTemp("", "parley-test-")
+	sweepBuilt()
+	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", builtPrefix, os.Getpid()))
 	if err != nil {
 		return "", err
 	}
 	binary := filepath.Join(dir, "parley")
-	cmd := exec.Command("go", "build", "-o", binary, "./cmd/parley")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/parley")
 	cmd.Dir = filepath.Join(filepath.Dir(here), "..", "..")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -92,6 +93,19 @@ var built = sync.OnceValues(func() (string, error) {
 	}
 	return binary, nil
 })
+
+const builtPrefix = "parley-test-"
+
+// sweepBuilt removes what test processes built that have ended: none of them knows which of its tests is the last.
+func sweepBuilt() {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), builtPrefix+"*-*"))
+	for _, dir := range dirs {
+		var pid int
+		if _, err := fmt.Sscanf(strings.TrimPrefix(filepath.Base(dir), builtPrefix), "%d-", &pid); err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
+			os.RemoveAll(dir)
+		}
+	}
+}
 
 // Built returns the path of the binary, which the first call in a process builds.
 func Built(t testing.TB) string {

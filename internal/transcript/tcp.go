@@ -189,7 +189,6 @@ func (c *tcpSession) Receive() ([]string, error) {
 
 func (c *tcpSession) Vanish() error {
 	c.close()
-	time.Sleep(50 * time.Millisecond) // nothing tells when the server has noticed
 	return nil
 }
 

@@ -225,17 +225,21 @@ func (b *bout) of(row, unit string, s span) Figure {
 	return Figure{Row: row, Unit: unit, Heap: b.heap, Work: s.work, User: s.cpu.User, Sys: s.cpu.Sys, Wall: s.wall}
 }
 
-// settled waits until nothing is missing any more, for as long as there is less of it from time to time, and returns how
-// much has not come.
+// settled waits until nothing is missing any more, and returns how much has not come. It gives up when nothing came for
+// a while in which the server did not work either: some work for long before they send anything.
 func (b *bout) settled(missing func() int64) (int64, error) {
 	for {
 		left := missing()
 		if left == 0 {
 			return 0, nil
 		}
-		better, err := b.until(b.o.Patience, func() bool { return missing() < left })
-		if err != nil || !better {
-			return left, err
+		better := false
+		s, err := b.spend(func() (err error) {
+			better, err = b.until(b.o.Patience, func() bool { return missing() < left })
+			return err
+		})
+		if err != nil || !better && s.cpu.Total() < b.o.Patience/20 {
+			return missing(), err
 		}
 	}
 }

@@ -76,9 +76,13 @@ func newCall(b *bout, a, z *client, room string, stop *atomic.Bool) *call {
 
 func (c *call) begin() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.beginLocked()
+}
+
+func (c *call) beginLocked() {
 	c.started = time.Now()
 	c.results, c.infos, c.accepted, c.ending = 0, 0, false, false
-	c.mu.Unlock()
 	c.a.write(c.offer)
 }
 
@@ -142,9 +146,7 @@ func (c *call) caller(el *element) {
 			c.idle.Store(true)
 			return
 		}
-		c.started = time.Now()
-		c.results, c.infos, c.accepted, c.ending = 0, 0, false, false
-		c.a.write(c.offer)
+		c.beginLocked()
 	case !c.ending && c.accepted && c.infos == trickled && c.results == trickled+1:
 		c.ending = true
 		c.a.write(c.bye)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -40,8 +41,12 @@ type handler struct {
 }
 
 // source is the loopback address that the i-th connection comes from: one address has 28,000 ports, fewer than what
-// logins use up in the minute that the kernel keeps them.
-func source(i int) *net.TCPAddr {
+// logins use up in the minute that the kernel keeps them. A server that is not at loopback is called from where the
+// kernel wants.
+func source(i int, server string) net.Addr {
+	if a, err := netip.ParseAddrPort(server); err != nil || !a.Addr().IsLoopback() {
+		return nil
+	}
 	return &net.TCPAddr{IP: net.IPv4(127, 0, byte(1+i/200%200), byte(1+i%200))}
 }
 
@@ -51,7 +56,7 @@ func dial(ctx context.Context, s *bench.Server, i int, secure bool) (*client, er
 	if secure {
 		addr = s.TLS
 	}
-	d := net.Dialer{Timeout: patience, LocalAddr: source(i)}
+	d := net.Dialer{Timeout: patience, LocalAddr: source(i, addr)}
 	nc, err := d.DialContext(ctx, "tcp4", addr)
 	if err != nil {
 		return nil, err

@@ -144,12 +144,16 @@ func (b *bout) age() error {
 	if err := b.churn(); err != nil {
 		return fmt.Errorf("churn: %w", err)
 	}
-	if _, err := b.crew(b.o.Crowd, false); err != nil {
+	crowd, err := b.crew(b.o.Crowd, false)
+	if err != nil {
 		return fmt.Errorf("idle sessions: %w", err)
 	}
 	b.heap = "aged"
 	if err := measure(1, fmt.Sprintf("1:1 with %d idle, aged heap", b.o.Crowd)); err != nil {
 		return err
+	}
+	if err := each(crowd, (*client).alive); err != nil {
+		return fmt.Errorf("idle sessions: %w", err)
 	}
 	b.value("loss by idle sessions and age", "%", 100*(1-rate[1]/rate[0]))
 	return nil

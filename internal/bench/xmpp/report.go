@@ -33,6 +33,7 @@ type cell struct {
 func (r *Report) Write(w io.Writer) error {
 	var servers, rows []string
 	first := make(map[string]Figure)
+	heaps := make(map[string][]string)
 	cells := make(map[[2]string]*cell)
 	for _, m := range r.All {
 		if !slices.Contains(servers, m.Server) {
@@ -51,6 +52,9 @@ func (r *Report) Write(w io.Writer) error {
 			cells[[2]string{m.Row, m.Server}] = c
 		}
 		c.values = append(c.values, m.Value)
+		if h := heaps[m.Row]; !slices.Contains(h, m.Heap) {
+			heaps[m.Row] = append(h, m.Heap)
+		}
 		c.lost += m.Lost
 		if total := m.User + m.Sys; total > 0 {
 			c.sys = append(c.sys, 100*float64(m.Sys)/float64(total))
@@ -65,7 +69,7 @@ func (r *Report) Write(w io.Writer) error {
 	t.Row(head...)
 	for _, row := range rows {
 		f := first[row]
-		line := []string{row, f.Unit, f.Heap}
+		line := []string{row, f.Unit, strings.Join(heaps[row], "/")}
 		best := 0.0
 		for _, s := range servers {
 			c := cells[[2]string{row, s}]
@@ -82,7 +86,7 @@ func (r *Report) Write(w io.Writer) error {
 				text += fmt.Sprintf(" LOST %d", c.lost)
 			}
 			line = append(line, text)
-			if s != own && (best == 0 || f.Higher == (v > best)) {
+			if s != own && c.lost == 0 && (best == 0 || f.Higher == (v > best)) {
 				best = v
 			}
 		}

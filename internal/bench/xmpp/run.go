@@ -24,8 +24,8 @@ import (
 
 // Options say what is measured. The zero value of a number is replaced by the default of its tag by kong, or by Defaults.
 type Options struct {
-	With     []string      `help:"servers to start: prosody, prosody-tuned, ejabberd, ejabberd-tuned, parley" default:"prosody,prosody-tuned,ejabberd,ejabberd-tuned,parley" sep:","`
-	Server   []string      `help:"running server NAME=pid:N,plain:HOST:PORT,tls:HOST:PORT,domain:D,muc:D,users:N,password:P with its limits off and accounts u0, u1..." sep:"none"`
+	With     []string      `help:"servers to start: prosody, prosody-tuned, ejabberd, ejabberd-tuned, parley" default:"prosody,prosody-tuned,ejabberd,parley" sep:","`
+	Server   []string      `help:"running server NAME=pid:N,plain:HOST:PORT,tls:HOST:PORT,domain:D,muc:D,users:N,password:P with its limits off and accounts u0, u1..." sep:"none" json:"-"`
 	Work     []string      `help:"what to measure: message, message-tls, room, presence, join, call, login, login-sha256, idle, idle-tls, aged" default:"message,message-tls,room,presence,join,call,login,login-sha256,idle,idle-tls,aged" sep:","`
 	Rounds   int           `help:"how often; medians are shown" default:"3"`
 	Warm     time.Duration `help:"how long a load runs before it is measured" default:"1s"`
@@ -103,7 +103,7 @@ type Report struct {
 // shown in the table, and makes Run return an error after it. When the context ends, the table has what was measured
 // until then.
 func Run(ctx context.Context, o Options, w io.Writer) error {
-	r, err := Measure(ctx, o)
+	r, err := measure(ctx, o)
 	if err != nil && (r == nil || len(r.All) == 0) {
 		return err
 	}
@@ -125,8 +125,8 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	return err
 }
 
-// Measure measures. When the context ends, it returns what it has.
-func Measure(ctx context.Context, o Options) (*Report, error) {
+// measure measures. When the context ends, it returns what it has.
+func measure(ctx context.Context, o Options) (*Report, error) {
 	var todo []workload
 	for _, name := range o.Work {
 		i := slices.IndexFunc(workloads, func(w workload) bool { return w.name == name })
@@ -212,7 +212,7 @@ func (o *Options) contenders(ctx context.Context, dir string) ([]contender, erro
 		if _, err := os.Stat(mark); err != nil {
 			o.say("preparing %s", name)
 			if err := p.Prepare(ctx, c.dir, o.users()); err != nil {
-				return nil, fmt.Errorf("preparing %s: %w", name, err)
+				return nil, fmt.Errorf("preparing %s: %w; --with chooses the servers", name, err)
 			}
 			if err := os.WriteFile(mark, nil, 0o600); err != nil {
 				return nil, err

@@ -26,8 +26,8 @@ func joining(room, nick, more string) string {
 	return "<presence to='" + room + "/" + nick + "' id='join'><x xmlns='" + nsMUC + "'>" + more + "</x></presence>"
 }
 
-// enter enters a room and reads what a newcomer gets, up to the subject. It returns the newcomer's own presence.
-func enter(t testing.TB, p *peertest.Client, room, nick string) (self string) {
+// comeIn enters a room and reads what a newcomer gets, up to the subject. It returns the newcomer's own presence.
+func comeIn(t testing.TB, p *peertest.Client, room, nick string) (self string) {
 	t.Helper()
 	p.T = t
 	p.Send(joining(room, nick, ""))
@@ -40,7 +40,7 @@ func enter(t testing.TB, p *peertest.Client, room, nick string) (self string) {
 func open(t testing.TB, owner *peertest.Client, fields ...string) (room string) {
 	t.Helper()
 	room = newRoom()
-	enter(t, owner, room, "owner")
+	comeIn(t, owner, room, "owner")
 	configure(t, owner, room, fields...)
 	return room
 }
@@ -84,7 +84,15 @@ func startTag(e string) string {
 	return s + ">"
 }
 
-var questions atomic.Uint32
+// account logs somebody new in.
+func account(t testing.TB) *peertest.Client {
+	t.Helper()
+	name := fmt.Sprintf("account%d", accounts.Add(1))
+	server.AddUser(name, name+"-password")
+	return user(t, dial(t), name)
+}
+
+var accounts, questions atomic.Uint32
 
 // ask sends a request and returns the answer.
 func ask(t testing.TB, p *peertest.Client, kind, to, payload string) string {
@@ -180,18 +188,18 @@ func TestHM4Joining(t *testing.T) {
 		refused(t, bob, room, "bob", "", "auth", "registration-required")
 		refused(t, guest(t), room, "guest", "", "auth", "registration-required")
 		grade(t, ann, room, "member", bare(carl))
-		enter(t, carl, room, "carl")
+		comeIn(t, carl, room, "carl")
 	})
 	t.Run("full", func(t *testing.T) {
 		room := open(t, ann, "maxusers", "2")
 		bob := user(t, dial(t), "bob")
-		enter(t, bob, room, "bob")
+		comeIn(t, bob, room, "bob")
 		heard(t, ann, room)
 		carl := user(t, dial(t), "carl")
 		refused(t, carl, room, "carl", "", "wait", "service-unavailable")
 		bob.Send("<presence to='" + room + "/bob' type='unavailable'/>")
 		ann.Await("type='unavailable'", "from='"+room+"/bob'")
-		enter(t, carl, room, "carl")
+		comeIn(t, carl, room, "carl")
 	})
 	t.Run("nickname in use", func(t *testing.T) {
 		room := open(t, ann)
@@ -201,7 +209,7 @@ func TestHM4Joining(t *testing.T) {
 	})
 	t.Run("locked", func(t *testing.T) {
 		room := newRoom()
-		enter(t, ann, room, "owner")
+		comeIn(t, ann, room, "owner")
 		refused(t, user(t, dial(t), "bob"), room, "bob", "", "cancel", "item-not-found")
 	})
 	t.Run("no nickname", func(t *testing.T) {
@@ -222,12 +230,13 @@ func TestHM5Privileges(t *testing.T) {
 	}
 	people := map[string]*peertest.Client{
 		"a visitor": guest(t), "a member": user(t, dial(t), "bob"), "an admin": user(t, dial(t), "carl"), "a stranger": guest(t),
-		"another owner": user(t, dial(t), "dora"),
+		"another owner": account(t),
 	}
 	grade(t, ann, room, "member", "bob@localhost")
 	grade(t, ann, room, "admin", "carl@localhost")
-	grade(t, ann, room, "owner", "dora@localhost")
-	nicks := map[string]string{"a visitor": "visitor", "a member": "bob", "an admin": "carl", "another owner": "dora"}
+	dora := bare(people["another owner"])
+	grade(t, ann, room, "owner", dora)
+	nicks := map[string]string{"a visitor": "visitor", "a member": "bob", "an admin": "carl", "another owner": "other"}
 	for who, nick := range nicks {
 		p := people[who]
 		p.Send(joining(room, nick, "<password>cauldronburn</password>"))
@@ -308,7 +317,7 @@ func TestHM5Privileges(t *testing.T) {
 	if got := configForm(); !strings.Contains(got, "<value>cauldronburn</value>") {
 		t.Errorf("the configuration is another one: %s", got)
 	}
-	for affiliation, want := range map[string][]string{"owner": {"ann@localhost", "dora@localhost"}, "admin": {"carl@localhost"}, "member": {"bob@localhost"}, "outcast": nil} {
+	for affiliation, want := range map[string][]string{"owner": {"ann@localhost", dora}, "admin": {"carl@localhost"}, "member": {"bob@localhost"}, "outcast": nil} {
 		got := ask(t, ann, "get", room, "<query xmlns='"+nsMUC+"#admin'><item affiliation='"+affiliation+"'/></query>")
 		if strings.Count(got, "<item ") != len(want) {
 			t.Errorf("the list %s is %s", affiliation, got)
@@ -320,7 +329,7 @@ func TestHM5Privileges(t *testing.T) {
 		}
 	}
 	// The last owner stays.
-	grade(t, ann, room, "member", "dora@localhost")
+	grade(t, ann, room, "member", dora)
 	for _, affiliation := range []string{"none", "member", "admin", "outcast"} {
 		wantError(t, ask(t, ann, "set", room, item("affiliation", affiliation, "jid", "ann@localhost")), "cancel", "conflict")
 	}
@@ -345,7 +354,7 @@ func TestHM9OutsideAndGone(t *testing.T) {
 	bob.Await("type='unavailable'", "code='110'", "code='333'")
 	nothingOf(t, "the owner", heard(t, ann, room), "from outside", "bob")
 	carl.Ping()
-	enter(t, bob, room, "bob")
+	comeIn(t, bob, room, "bob")
 	bob.Send("<presence to='" + room + "/bob' type='unavailable'/>")
 	ann.Await("type='unavailable'", "from='"+room+"/bob'")
 	for _, stanza := range []string{

@@ -102,13 +102,15 @@ export class Person {
 		return this.until(() => !globalThis.parley.media.busy, 'camera and microphone are ready');
 	}
 
-	/** until waits for a condition inside the page. */
+	/** until waits for a condition inside the page, which may be a promise. */
 	async until(condition, what, argument) {
-		try {
-			await this.tab.waitForFunction(condition, argument, { timeout: patience, polling: 100 });
-		} catch (error) {
-			const seen = await this.tab.evaluate(() => JSON.stringify({ ...globalThis.parley?.view, remote: undefined, state: globalThis.parley?.call?.state })).catch(String);
-			throw new Error(`${this.name}: not seen: ${what}\n${error.message.split('\n')[0]}\nthe page shows ${seen}`);
+		const deadline = Date.now() + patience;
+		while (!(await this.tab.evaluate(condition, argument))) {
+			if (Date.now() > deadline) {
+				const seen = await this.tab.evaluate(() => JSON.stringify({ ...globalThis.parley?.view, remote: undefined, state: globalThis.parley?.call?.state, seen: globalThis.seen })).catch(String);
+				throw new Error(`${this.name}: not seen: ${what}; the page has ${seen}`);
+			}
+			await this.tab.waitForTimeout(100);
 		}
 	}
 

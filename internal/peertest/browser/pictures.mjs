@@ -84,6 +84,7 @@ export async function manual(browser, folder) {
 	await two.tab.click('#enter');
 	await Promise.all([one.connected(), two.connected()]);
 	await Promise.all([one.sees(60), two.sees(60)]);
+	await Promise.all([one, two].map((p) => p.shows('Connected directly', '#state')));
 	await one.until(() => !globalThis.parley.view.notice, 'the notice being gone');
 	await picture(one, 'call');
 	await one.until(() => document.querySelector('.remote video').videoHeight > 0, 'the picture');
@@ -94,7 +95,7 @@ export async function manual(browser, folder) {
 		await one.shows(text.slice(0, 12), '.message');
 	}
 	await one.tab.emulateMedia({ colorScheme: 'dark' });
-	await one.tab.waitForTimeout(400);
+	await one.tab.waitForTimeout(2000);
 	await picture(one, 'chat-dark');
 	await two.tab.click('button[aria-label^="Chat"]');
 	await two.tab.waitForTimeout(400);

@@ -202,24 +202,32 @@ const eitherSide = (id) => {
 	}));
 };
 
-/** glare is V19: both offer at the same moment; one offer wins and both are connected. Then both add a track at once. */
+/**
+ * glare is V19: both offer at the same moment; one offer wins and both are connected. Then both add a track at once. On a
+ * busy machine two things do not always happen at once, so it is tried until they have.
+ */
 export async function glare(browser) {
-	const { people, ids } = await two(browser);
-	for (const [i, p] of people.entries()) await p.tab.evaluate(eitherSide, ids[1 - i]);
-	const soon = Date.now() + 500;
-	const atOnce = (when) => people.map((p) => p.tab.evaluate((t) => new Promise((r) => { setTimeout(() => { pc.addTrack(...picture()); r(); }, t - Date.now()); }), when));
-	await Promise.all(atOnce(soon));
-	await connected(people);
-	const both = people.every((p) => p.sent.some((s) => s.includes('session-initiate')));
-	await Promise.all(atOnce(Date.now() + 500));
-	for (const p of people) {
-		await p.until(async () => (await globalThis.frames()).filter((n) => n >= 30).length === 2, 'two pictures');
-		assert.deepEqual(await p.tab.evaluate(() => globalThis.seen.errors ?? []), []);
-		await p.until(() => pc.signalingState === 'stable', 'peace');
+	for (let round = 1; round <= 6; round++) {
+		const { people, ids } = await two(browser);
+		for (const [i, p] of people.entries()) await p.tab.evaluate(eitherSide, ids[1 - i]);
+		const addAtOnce = () => {
+			const when = Date.now() + 400;
+			return Promise.all(people.map((p) => p.tab.evaluate((t) => new Promise((r) => { setTimeout(() => { pc.addTrack(...picture()); r(); }, t - Date.now()); }), when)));
+		};
+		await addAtOnce();
+		await connected(people);
+		await addAtOnce();
+		for (const p of people) {
+			await p.until(async () => (await globalThis.frames()).filter((n) => n >= 30).length === 2, 'two pictures');
+			await p.until(() => pc.signalingState === 'stable', 'peace');
+			assert.deepEqual(await p.tab.evaluate(() => globalThis.seen.errors ?? []), []);
+		}
+		const both = people.every((p) => p.sent.some((s) => s.includes('action="session-initiate"')));
+		const ties = people.flatMap((p) => p.received).filter((s) => s.includes('tie-break')).length;
+		if (both && ties > 0) return { round, ties };
+		await Promise.all(people.map((p) => p.context.close()));
 	}
-	const ties = people.flatMap((p) => p.received).filter((s) => s.includes('tie-break')).length;
-	assert.ok(both && ties > 0, `no glare happened (both initiated: ${both}, ties: ${ties}): the test proves nothing`);
-	return { ties };
+	throw new Error('no glare has happened: the test proves nothing');
 }
 
 /** reoffer is V19: a new track in a running call is a content-add, and one offer later it is seen. */
@@ -231,7 +239,7 @@ export async function reoffer(browser) {
 	await callee.until(async () => globalThis.pc?.connectionState === 'connected' && (await globalThis.frames())[0] >= 30, 'the first picture');
 	await caller.tab.evaluate(() => { pc.addTrack(...picture()); });
 	await callee.until(async () => (await globalThis.frames()).filter((n) => n >= 30).length === 2, 'the second picture');
-	assert.ok(caller.sent.some((s) => s.includes('action="content-add"')) && callee.sent.some((s) => s.includes('action="content-accept"')), `no content-add and content-accept: ${[...caller.sent, ...callee.sent].map((s) => /action="([a-z-]+)"/.exec(s)?.[1])}`);
+	assert.ok(caller.sent.some((s) => s.includes('action="content-add"')) && callee.sent.some((s) => s.includes('action="content-accept"')), 'no content-add and content-accept');
 	await callee.tab.evaluate(() => { pc.addTrack(...picture()); }); // and from the other side
 	await caller.until(async () => (await globalThis.frames()).some((n) => n >= 30), 'the picture of the callee');
 }
