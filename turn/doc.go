@@ -3,7 +3,7 @@
 //
 // A message passes through four rooms. The door (datagram.go, stream.go) reads it from a socket that the caller has
 // bound; package stun checks every length in it. The desk (request.go) authenticates it, applies the peer policy and the
-// quotas, and answers strangers with less than twice of what they sent. Allocate and Refresh go on to pion (pion.go), as
+// quotas, and answers strangers with no more than twice of what they sent. Allocate and Refresh go on to pion (pion.go), as
 // requests that we have written anew: pion keeps five-tuples, lifetimes and retransmissions, and never sees a byte that
 // came from a peer. Data goes from door to relay socket and back (relay.go) by permissions and channels that are ours
 // (table.go), so that quotas, shaping and the end of an allocation are ours as well.

@@ -254,4 +254,3 @@ func TestPictures(t *testing.T) {
 	}
 	all(t).run(t, "pictures", "manual", dir)
 }
-
