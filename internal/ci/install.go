@@ -24,6 +24,7 @@ var packages = []struct{ name, file string }{
 	{"profanity", "/usr/bin/profanity"},
 	{"python3-slixmpp", "/usr/lib/python3/dist-packages/slixmpp"},
 	{"openssl", "/usr/bin/openssl"},
+	{"firefox-esr", "/usr/bin/firefox-esr"},
 }
 
 // absent are the packages that are not installed. Node.js from another repository brings its own npm, which Debian's
