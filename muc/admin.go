@@ -117,6 +117,10 @@ func (r *room) castItem(e wire.Elem) (c recast, why *refusal) {
 // lists answers with who has an affiliation (§9.2, §9.5, §10.5, §10.8) or a role (§8.5, §9.8).
 func (r *room) lists(in *input, fx *effects) {
 	item := in.packet.Elem().First().Child("item", NSAdmin)
+	if !item.Ok() {
+		r.refuse(in, fx, errBadRequest)
+		return
+	}
 	dst := append([]byte(nil), "<query xmlns='"+NSAdmin+"'>"...)
 	if name := item.AttrString("affiliation"); name != "" {
 		want, ok := affiliationOf(name)

@@ -2,6 +2,7 @@ package muc
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -111,5 +112,51 @@ func TestRoomInfoForConferences(t *testing.T) {
 		ben.send("<presence to='r@muc.x/11111111'>%s</presence>", join)
 		ben.want("from='r@muc.x/0f3a9c1e'", "jid='r@muc.x/0f3a9c1e'") // a full address, and not the real one
 		ben.join("r2", "ben")
+	})
+}
+
+func TestRequestsWithoutWhatTheyNeed(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		romeo := w.client("romeo@x/1")
+		romeo.join("r", "romeo")
+		for _, request := range []string{
+			"<iq to='r@muc.x' type='get' id='1'><query xmlns='" + NSAdmin + "'/></iq>",
+			"<iq to='r@muc.x' type='get' id='1'><query xmlns='" + NSAdmin + "'><item/></query></iq>",
+			"<iq to='r@muc.x' type='set' id='1'><query xmlns='" + NSAdmin + "'/></iq>",
+			"<iq to='r@muc.x' type='set' id='1'><query xmlns='" + NSAdmin + "'><item affiliation='owner' role='none' nick='romeo'/></query></iq>",
+			"<iq to='r@muc.x' type='set' id='1'><query xmlns='" + NSOwner + "'/></iq>",
+			"<iq to='r@muc.x' type='set' id='1'><query xmlns='" + NSOwner + "'><x xmlns='" + NSData + "'/></query></iq>",
+			"<iq to='r@muc.x' type='set' id='1'><query xmlns='" + NSRegister + "'/></iq>",
+			"<message to='r@muc.x' id='1'><x xmlns='" + NSData + "'/></message>",
+			"<message to='r@muc.x' id='1'><body>to whom?</body></message>",
+		} {
+			romeo.send("%s", request)
+			if got := romeo.take(); len(got) != 1 || !holds(got[0], refusedWith("modify", "bad-request")) {
+				t.Errorf("%s\nis answered %q", request, got)
+			}
+		}
+		if w.count("panic") != 0 {
+			t.Error("there was a panic")
+		}
+	})
+}
+
+func TestTheHistoryIsBoundedInBytes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		romeo, juliet := w.client("romeo@x/1"), w.client("juliet@x/1")
+		romeo.join("r", "romeo")
+		for i := range 10 {
+			romeo.send("<message to='r@muc.x' type='groupchat' id='%d'><body>%s</body></message>", i, strings.Repeat("x", 100<<10))
+		}
+		juliet.send("<presence to='r@muc.x/juliet'>%s</presence>", join)
+		n := 0
+		for _, raw := range juliet.take() {
+			if strings.Contains(raw, "<delay") {
+				n++
+			}
+		}
+		if n != 5 {
+			t.Errorf("juliet is given %d messages of 100 KiB", n)
+		}
 	})
 }

@@ -86,12 +86,13 @@ func (r *room) own(in *input, fx *effects) (kept bool) {
 	if d := query.Child("destroy", NSOwner); d.Ok() {
 		return r.destroy(in, d, fx)
 	}
-	x := query.Child("x", NSData)
-	switch x.AttrString("type") {
-	case "cancel":
-		return r.cancel(in, fx)
-	case "submit":
-		return r.configure(in, x, fx)
+	if x := query.Child("x", NSData); x.Ok() {
+		switch x.AttrString("type") {
+		case "cancel":
+			return r.cancel(in, fx)
+		case "submit":
+			return r.configure(in, x, fx)
+		}
 	}
 	r.refuse(in, fx, errBadRequest)
 	return false
@@ -127,13 +128,14 @@ func (r *room) configure(in *input, x wire.Elem, fx *effects) (kept bool) {
 		return false
 	}
 	owner := in.from.Bare()
-	if next.Persistent && !r.stored && r.standings[owner].affiliation != Owner {
-		r.keep(owner, standing{affiliation: Owner}) // by token until now
-	}
 	change, durable := store.Change{}, r.stored
+	lent := false // the owner is one by token until now
 	switch {
 	case next.Persistent && !r.stored:
 		change, durable = r.save(next), true
+		if lent = r.standings[owner].affiliation != Owner; lent {
+			change.Affiliations = append(change.Affiliations, store.Affiliation{Addr: string(owner), Name: Owner.String()})
+		}
 	case r.stored && !next.Persistent:
 		change.Delete = true
 	case r.stored:
@@ -148,6 +150,9 @@ func (r *room) configure(in *input, x wire.Elem, fx *effects) (kept bool) {
 			return
 		}
 		r.stored = next.Persistent
+		if lent {
+			r.keep(owner, standing{affiliation: Owner})
+		}
 		fx.send(in.from, in.packet.Result(in.to, nil))
 		r.reset(next, fx)
 		r.catchUp(now, fx)

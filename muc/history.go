@@ -26,12 +26,17 @@ func (s *saying) record() store.Message {
 	return store.Message{ID: s.id, At: s.at, Sender: string(s.from), Tail: s.stanza.Tail}
 }
 
+// historyBytes bounds what a room remembers for newcomers. Each of them is sent it, and each copy is kept twice.
+const historyBytes = 512 << 10
+
 // remember appends to the history, which holds what a newcomer can be given.
 func (r *room) remember(s saying) {
 	r.history = append(r.history, s)
-	if over := len(r.history) - r.limits.History; over > 0 {
-		clear(r.history[:over])
-		r.history = r.history[over:]
+	r.remembered += len(s.stanza.Tail)
+	for len(r.history) > r.limits.History || r.remembered > historyBytes {
+		r.remembered -= len(r.history[0].stanza.Tail)
+		r.history[0] = saying{}
+		r.history = r.history[1:]
 	}
 }
 

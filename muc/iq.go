@@ -62,6 +62,9 @@ func (r *room) iq(in *input, fx *effects) (kept bool) {
 	return false
 }
 
+// longestID bounds the ids of requests that wait for an answer, in bytes.
+const longestID = 1024
+
 // relay passes a request on to an occupant (XEP-0045 §6.5 asks so for discovery; Jingle between occupants goes this way). Who is
 // not in the room learns nothing of it, not even whether it exists.
 func (r *room) relay(in *input, fx *effects) {
@@ -81,6 +84,10 @@ func (r *room) relay(in *input, fx *effects) {
 	}
 	if r.isFocus(to) {
 		fx.emit(FocusStanza{r.portrait(s.occupant), in.packet})
+		return
+	}
+	if len(in.packet.ID()) > longestID {
+		r.refuse(in, fx, errBadRequest.about("the id is too long"))
 		return
 	}
 	r.reveal(s.occupant, fx)

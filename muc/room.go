@@ -85,17 +85,18 @@ type room struct {
 	byNick    map[string]*occupant   // by nickKey
 	focus     *focus
 
-	subject   subject
-	history   []saying
-	info      []Field
-	clock     uint64 // counts changes of presence, see announce
-	dirty     []*occupant
-	door      door
-	jitsi     map[wire.Addr]time.Time // sessions that sent a conference request, and when
-	asked     asked
-	invites   limit.Bucket
-	invited   map[wire.Addr]time.Time // bare addresses, and when
-	ownership OwnerRule
+	subject    subject
+	history    []saying
+	remembered int // bytes of it
+	info       []Field
+	clock      uint64 // counts changes of presence, see announce
+	dirty      []*occupant
+	door       door
+	jitsi      map[wire.Addr]time.Time // sessions that sent a conference request, and when
+	asked      asked
+	invites    limit.Bucket
+	invited    map[wire.Addr]time.Time // bare addresses, and when
+	ownership  OwnerRule
 
 	pending   []*op // writes that are not answered yet, oldest first
 	seq       uint64

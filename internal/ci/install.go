@@ -24,6 +24,7 @@ var packages = []struct{ name, file string }{
 	{"profanity", "/usr/bin/profanity"},
 	{"python3-slixmpp", "/usr/lib/python3/dist-packages/slixmpp"},
 	{"openssl", "/usr/bin/openssl"},
+	{"coturn", "/usr/bin/turnserver"},
 	{"firefox-esr", "/usr/bin/firefox-esr"},
 }
 

@@ -225,23 +225,28 @@ func (b *bout) of(row, unit string, s span) Figure {
 	return Figure{Row: row, Unit: unit, Heap: b.heap, Work: s.work, User: s.cpu.User, Sys: s.cpu.Sys, Wall: s.wall}
 }
 
-// settled waits until nothing is missing any more, and returns how much has not come. It gives up when nothing came for
-// a while in which the server did not work either: some work for long before they send anything.
+// settled waits until nothing is missing any more, and returns how much has not come. It gives up when nothing came for a
+// while in which the server did not work either, for some work long before they send anything, and on a busy machine
+// longer; or when nothing came for six times that long.
 func (b *bout) settled(missing func() int64) (int64, error) {
-	for {
-		left := missing()
-		if left == 0 {
-			return 0, nil
-		}
-		better := false
-		s, err := b.spend(func() (err error) {
-			better, err = b.until(b.o.Patience, func() bool { return missing() < left })
+	left, silence := missing(), 0
+	for left > 0 {
+		s, err := b.spend(func() error {
+			_, err := b.until(b.o.Patience, func() bool { return missing() < left })
 			return err
 		})
-		if err != nil || !better && s.cpu.Total() < b.o.Patience/20 {
-			return missing(), err
+		now := missing()
+		if err != nil {
+			return now, err
 		}
+		if silence++; now < left {
+			silence = 0
+		} else if s.cpu.Total() < b.o.Patience/200 || silence == 6 {
+			return now, nil
+		}
+		left = now
 	}
+	return 0, nil
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

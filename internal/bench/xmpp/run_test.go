@@ -77,7 +77,7 @@ func TestLossIsSeen(t *testing.T) {
 			t.Parallel()
 			th := &thief{steal: c.steal}
 			o := tiny(t, th.robbed(t, spec(t)))
-			o.Work, o.Patience = []string{c.work}, time.Second
+			o.Work, o.Patience = []string{c.work}, 500*time.Millisecond
 			var out strings.Builder
 			err := Run(t.Context(), o, &out)
 			if err == nil || !strings.Contains(out.String(), c.want) {

@@ -33,7 +33,7 @@ type server struct {
 func start(t *testing.T, listen ...string) *server {
 	t.Helper()
 	need(t)
-	p := peertest.StartParley(t, peertest.ParleyOptions{Listen: listen, Args: []string{"--limits=off"}})
+	p := peertest.StartParley(t, peertest.ParleyOptions{Listen: listen})
 	w := newWire(t, p.HTTP)
 	return &server{p, "http://" + w.l.Addr().String(), w}
 }
@@ -44,16 +44,17 @@ func all(t *testing.T) *server {
 	return start(t, "http://127.0.0.1:0", "turn://127.0.0.1:0")
 }
 
-// need skips, or fails where they are wanted, if the browser or what drives it is missing.
+// need skips where PARLEY_PEERS does not want browsers, as their tests take minutes, and fails where it does but the
+// browser or what drives it is missing.
 func need(t *testing.T) {
 	t.Helper()
+	if !peertest.Required("chromium") {
+		t.Skip("PARLEY_PEERS does not name chromium")
+	}
 	peertest.Need(t, "node")
 	peertest.Need(t, "chromium")
 	if _, err := os.Stat(filepath.Join(scenarios, "node_modules/playwright-core")); err != nil {
-		if peertest.Required("chromium") {
-			t.Fatal("playwright-core is missing: npm ci in internal/peertest/browser")
-		}
-		t.Skip("playwright-core is not installed: npm ci in internal/peertest/browser")
+		t.Fatal("playwright-core is missing: npm ci in internal/peertest/browser")
 	}
 }
 
@@ -247,6 +248,9 @@ func TestPictures(t *testing.T) {
 	dir := os.Getenv("PARLEY_PICTURES")
 	if dir == "" {
 		t.Skip("PARLEY_PICTURES names no folder")
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join("../../..", dir) // of the repository
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
