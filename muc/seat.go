@@ -21,7 +21,7 @@ func (s *Seat) Room() wire.Addr { return s.room }
 func (s *Seat) Addr() wire.Addr { return s.room + "/" + focusNick }
 
 // Conference brings the focus into the room, which is created if it is not there and the asker may create it, and
-// answers with done, which is called from the room's runner and must not block. From then on the asker's session keeps
+// answers with done, which is called from the room's runner, or at once where there can be no room, and must not block. From then on the asker's session keeps
 // to the rules of conferences: a nickname of letters, digits and underscores, which it does not change. The rule decides
 // who becomes owner in a room that was born in this way.
 func (s *Service) Conference(asker Sender, addr wire.Addr, rule OwnerRule, done func(Meeting, *wire.Error)) {

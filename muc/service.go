@@ -230,67 +230,6 @@ func (s *Service) notice(e Event) {
 	}
 }
 
-// adopt notes who created a room. Rooms that are in the store and were not asked for since the start are not counted.
-func (s *Service) adopt(room, by wire.Addr) {
-	if by == "" {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, known := s.makers[room]; !known {
-		s.makers[room] = by
-		s.made[by]++
-	}
-}
-
-// mayMake reports that somebody may create one more room.
-func (s *Service) mayMake(by wire.Addr) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.made[by.Bare()] < s.config.Limits.Created
-}
-
-// A source that has asked for too many rooms that are not there, or that it may not know of, gets the same answer for
-// all of them for a while (hardening.md HM7).
-const (
-	guessPause = 10 * time.Second
-	mostPauses = 10_000
-)
-
-// guessed counts a guess.
-func (s *Service) guessed(source netip.Addr) {
-	now := time.Now()
-	if s.guesses.Allow(source, now, 1) {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.pauses) >= mostPauses {
-		for a, until := range s.pauses {
-			if now.After(until) {
-				delete(s.pauses, a)
-			}
-		}
-	}
-	if len(s.pauses) < mostPauses {
-		s.pauses[source] = now.Add(guessPause)
-	}
-}
-
-func (s *Service) blocked(source netip.Addr) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	until, ok := s.pauses[source]
-	if !ok {
-		return false
-	}
-	if time.Now().After(until) {
-		delete(s.pauses, source)
-		return false
-	}
-	return true
-}
-
 // unreachable says why there can be no room at an address.
 func (s *Service) unreachable(room wire.Addr) *refusal {
 	switch {
@@ -318,46 +257,4 @@ func (s *Service) Close(ctx context.Context) error {
 		c.post(&input{do: func(r *room, in *input, fx *effects) { r.shutDown(fx) }, fail: func(*refusal) {}})
 	}
 	return s.running.wait(ctx)
-}
-
-// tally counts what is under way. Unlike a sync.WaitGroup it may go up again while somebody waits.
-type tally struct {
-	mu   sync.Mutex // guards n and idle
-	n    int
-	idle chan struct{} // closed when n gets to 0; nil if nobody waits
-}
-
-func (t *tally) add() {
-	t.mu.Lock()
-	t.n++
-	t.mu.Unlock()
-}
-
-func (t *tally) done() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.n--; t.n == 0 && t.idle != nil {
-		close(t.idle)
-		t.idle = nil
-	}
-}
-
-// wait returns when nothing is under way, or with the error of the context.
-func (t *tally) wait(ctx context.Context) error {
-	t.mu.Lock()
-	if t.n == 0 {
-		t.mu.Unlock()
-		return nil
-	}
-	if t.idle == nil {
-		t.idle = make(chan struct{})
-	}
-	idle := t.idle
-	t.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

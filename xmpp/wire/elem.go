@@ -32,6 +32,9 @@ func (e Elem) Local() []byte {
 }
 
 func (e Elem) qname() (prefix, local []byte) {
+	if !e.Ok() {
+		return nil, nil
+	}
 	end := 1
 	for class[e.head[end]]&inName != 0 || e.head[end] == ':' {
 		end++
@@ -45,6 +48,9 @@ func (e Elem) qname() (prefix, local []byte) {
 
 // NS returns the element's namespace name, nil where it inherits the stream's.
 func (e Elem) NS() []byte {
+	if !e.Ok() {
+		return nil
+	}
 	prefix, _ := e.qname()
 	if ns, ok := declared(e.head, prefix); ok {
 		return ns
@@ -61,7 +67,7 @@ func (e Elem) NS() []byte {
 // where it is written out as jabber:client.
 func (e Elem) Is(local, ns string) bool {
 	_, l := e.qname()
-	if string(l) != local {
+	if !e.Ok() || string(l) != local {
 		return false
 	}
 	n := e.NS()
@@ -70,6 +76,9 @@ func (e Elem) Is(local, ns string) bool {
 
 // Attr returns the value of the attribute without prefix, as written, and whether it is there.
 func (e Elem) Attr(name string) (value []byte, ok bool) {
+	if !e.Ok() {
+		return nil, false
+	}
 	for it := attrsOf(e.head); it.next(); {
 		if string(it.name) == name {
 			return it.value, true

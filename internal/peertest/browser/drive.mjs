@@ -99,7 +99,7 @@ export class Person {
 
 	// The camera of the preview is open, or known not to be.
 	lookGood() {
-		return this.until(() => !globalThis.parley.media.busy, 'camera and microphone are ready');
+		return this.until(() => globalThis.parley?.media.busy === false, 'camera and microphone are ready');
 	}
 
 	/** until waits for a condition inside the page, which may be a promise. */
