@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,7 +29,7 @@ func main() {
 		peers = "PARLEY_PEERS=" // what is missing is skipped, and the run is partial
 	}
 	r.goTest([]string{peers, "PARLEY_FULL=1"}, "-timeout=30m", "./...")
-	r.goTest([]string{"PARLEY_PEERS=", "CGO_ENABLED=1"}, "-race", "-timeout=20m", "./...")
+	r.race()
 	passed, failed, skipped := r.count()
 	fmt.Printf("\ntook %v\n", time.Since(begin).Round(time.Second))
 	for _, m := range missing {
@@ -42,6 +43,30 @@ func main() {
 		fmt.Println("partial: not everything could be installed")
 		os.Exit(3)
 	}
+}
+
+// race runs the tests of every package under the race detector, without peers, and hostile clients against a binary that
+// has the detector in it.
+func (r *results) race() {
+	packages, err := exec.Command("go", "list", "./...").Output()
+	dir, err2 := os.MkdirTemp("", "parley-race-")
+	if err := errors.Join(err, err2); err != nil {
+		r.step("go test -race", func() error { return err })
+		return
+	}
+	defer os.RemoveAll(dir)
+	args := []string{"-race", "-timeout=20m"}
+	for p := range strings.FieldsSeq(string(packages)) {
+		if !strings.Contains(p, "/blackbox/") {
+			args = append(args, p)
+		}
+	}
+	r.goTest([]string{"PARLEY_PEERS=none", "CGO_ENABLED=1"}, args...)
+	binary := dir + "/parley"
+	r.step("go build -race", func() error {
+		return run([]string{"CGO_ENABLED=1"}, "go", "build", "-race", "-o", binary, "./cmd/parley")
+	})
+	r.goTest([]string{"PARLEY_PEERS=none", "PARLEY_BINARY=" + binary}, "-count=1", "-timeout=20m", "./internal/blackbox/hostile")
 }
 
 // run runs a command with its output on ours.

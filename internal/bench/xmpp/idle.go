@@ -124,6 +124,10 @@ func (b *bout) age() error {
 	if err != nil {
 		return err
 	}
+	// A large heap is collected seldom and then for long: the measurement has to be longer than that.
+	longer := *b.o
+	longer.Duration *= 4
+	b.o = &longer
 	var rate [2]float64
 	measure := func(i int, row string) error {
 		var s span

@@ -99,7 +99,14 @@ func (r *Report) Write(w io.Writer) error {
 		}
 		t.Row(line...)
 	}
-	rounds := "medians of " + fmt.Sprint(r.Options.Rounds)
+	fewest, most := r.Options.Rounds, 0
+	for _, c := range cells {
+		fewest, most = min(fewest, len(c.values)), max(most, len(c.values))
+	}
+	rounds := fmt.Sprintf("medians of %d", most)
+	if fewest < most {
+		rounds = fmt.Sprintf("medians of %d to %d", fewest, most)
+	}
 	fmt.Fprintf(w, "%s, Linux %s, %d CPUs; %s; processor time of the server alone, user and system\n\n", r.Started.Format(time.DateTime), r.Kernel, r.CPUs, rounds)
 	if _, err := t.WriteTo(w); err != nil {
 		return err

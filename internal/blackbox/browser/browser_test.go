@@ -218,6 +218,7 @@ func TestTextbookSequences(t *testing.T) {
 		{"V19 glare", "glare"},
 		{"V19 late join", "late"},
 		{"V19 re-offer with a new track", "reoffer"},
+		{"V18 time to connect with and without trickle, in ms", "trickles"}, // a figure for the log, not a verdict
 	} {
 		t.Run(c.what, func(t *testing.T) { s.run(t, "textbook", c.scenario) })
 	}

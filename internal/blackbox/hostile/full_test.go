@@ -1,11 +1,13 @@
 package hostile
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,24 +75,52 @@ func TestHC3NearTheLimitOfFiles(t *testing.T) {
 		t.Fatalf("full with %d clients", len(others))
 	}
 
+	// refused tries to get a session. A server that would let somebody come back to one cannot know before the login.
+	refused := func(t *testing.T, p *peertest.Client) {
+		t.Helper()
+		p.Conn.Write([]byte(p.Header()))
+		for {
+			switch e := p.Read(); {
+			case strings.Contains(e, "stream:error"):
+				if !strings.Contains(e, "<resource-constraint ") {
+					t.Errorf("refused with %s", e)
+				}
+				return
+			case strings.Contains(e, "<mechanism>ANONYMOUS</mechanism>"):
+				p.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>")
+			case strings.HasPrefix(e, "<success"):
+				p.Send(p.Header())
+			case strings.Contains(e, "<bind "):
+				p.Send("<iq xmlns='jabber:client' type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+			case strings.HasPrefix(e, "<iq"), e == "":
+				t.Fatalf("got %q", e)
+			}
+		}
+	}
 	t.Run("new streams", func(t *testing.T) {
-		p := peertest.DialFrom(t, source(), at.XMPP, "localhost")
-		p.Expect("from='localhost'")
-		p.ExpectEnd("resource-constraint")
-		tls := peertest.DialFrom(t, source(), at.XMPPS, "localhost")
-		tls.Conn.SetReadDeadline(time.Now().Add(peertest.Patience))
-		if b, err := io.ReadAll(tls.Conn); err != nil && strings.Contains(err.Error(), "timeout") {
-			t.Errorf("a connection for TLS stays open: %q, %v", b, err)
+		refused(t, peertest.DialFrom(t, source(), at.XMPP, "localhost"))
+		p := peertest.DialFrom(t, source(), at.XMPPS, "localhost")
+		p.Conn.SetDeadline(time.Now().Add(peertest.Patience))
+		secure := tls.Client(p.Conn, at.TLS())
+		switch err := secure.Handshake(); {
+		case err == nil:
+			p.Conn.SetDeadline(time.Time{})
+			p = peertest.DialFrom(t, source(), at.XMPPS, "localhost")
+			p.Secure(tls.VersionTLS13)
+			refused(t, p)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			t.Error("a connection for TLS stays open")
 		}
 		if n := countedAt(t, at, "limit.process") - before; n < 2 {
 			t.Errorf("%v of 2 were counted", n)
 		}
 	})
 	t.Run("WebSockets", func(t *testing.T) {
-		p := peertest.DialFrom(t, source(), at.HTTP, "localhost")
-		p.WS = true
-		if res := p.Upgrade("/xmpp-websocket"); res.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("answered %s", res.Status)
+		for _, query := range []string{"", "?previd=wrong", "?previd="} {
+			p := peertest.DialFrom(t, source(), at.HTTP, "localhost")
+			if res := p.Upgrade("/xmpp-websocket" + query); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+				t.Errorf("%q is answered %s", query, res.Status)
+			}
 		}
 	})
 	t.Run("readiness", func(t *testing.T) {
@@ -111,17 +141,31 @@ func TestHC3NearTheLimitOfFiles(t *testing.T) {
 		others[len(others)-1].Ping()
 		call(t, a, b, "after")
 	})
-	t.Run("resumption", func(t *testing.T) {
-		mobile.Client.T = t
-		mobile.Redial = func() *peertest.Client { return peertest.DialFrom(t, source(), at.XMPP, "localhost") }
-		mobile.Move(true)
-		bob.Send("<message to='" + mobile.JID + "' id='bob0'/>")
-		for !strings.Contains(strings.Join(mobile.Got, " "), "bob0") {
-			if !mobile.Take(mobile.Read()) {
-				t.Fatal("the stream ended")
+	// The connections outlive the subtests.
+	for door, redial := range map[string]func() *peertest.Client{
+		"TCP": func() *peertest.Client { return peertest.DialFrom(t, source(), at.XMPP, "localhost") },
+		"WebSocket": func() *peertest.Client { // with the parameter of Jitsi clients
+			p := peertest.DialFrom(t, source(), at.HTTP, "localhost")
+			p.WS = true
+			if res := p.Upgrade("/xmpp-websocket?previd=" + mobile.ID); res.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("answered %s", res.Status)
 			}
-		}
-	})
+			return p
+		},
+	} {
+		t.Run("resumption over "+door, func(t *testing.T) {
+			bob.T, mobile.Client.T = t, t
+			mobile.Redial = redial
+			mobile.Settle(0)
+			mobile.Move(true)
+			bob.Send("<message to='" + mobile.JID + "' id='to-" + door + "'/>")
+			for !slices.Contains(mobile.Got, "to-"+door) {
+				if !mobile.Take(mobile.Read()) {
+					t.Fatal("the stream ended")
+				}
+			}
+		})
+	}
 	for _, p := range others {
 		p.Conn.Close()
 	}

@@ -228,10 +228,12 @@ export async function phone(browser) {
 	const ground = () => ann.tab.evaluate(() => getComputedStyle(document.body).backgroundColor);
 	const dark = await ground();
 	await ann.tab.click('dialog .plain');
-	assert.notEqual(await ground(), dark, 'the theme can be chosen');
+	const lighter = (old) => getComputedStyle(document.body).backgroundColor !== old;
+	await ann.until(lighter, 'the chosen theme', dark);
 	await ann.tab.click('dialog button[aria-label="Close"]');
 	await ann.tab.click('button[aria-label="Leave the call"]');
 	await good(ann, 'good-bye');
 	await ann.tab.reload();
-	assert.notEqual(await ground(), dark, 'the choice lasts');
+	await ann.until(lighter, 'the chosen theme after a reload', dark);
+	assert.equal(await ann.tab.evaluate(() => document.documentElement.dataset.theme), 'light');
 }

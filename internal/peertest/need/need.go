@@ -11,9 +11,11 @@ import (
 )
 
 // Program returns the path of a program that the test needs. Where the program is missing the test is skipped, unless the
-// environment variable PARLEY_PEERS, a list parted by commas or the word "all", names it: then the test fails.
+// environment variable PARLEY_PEERS, a list parted by commas or the word "all", names it: then the test fails. The word
+// "none" skips such tests also where the program is there.
 func Program(t testing.TB, program string) string {
 	t.Helper()
+	unwanted(t)
 	path, err := exec.LookPath(program)
 	if err == nil {
 		return path
@@ -23,6 +25,13 @@ func Program(t testing.TB, program string) string {
 	}
 	t.Skipf("%s is not installed", program)
 	return ""
+}
+
+func unwanted(t testing.TB) {
+	t.Helper()
+	if os.Getenv("PARLEY_PEERS") == "none" {
+		t.Skip("PARLEY_PEERS says none")
+	}
 }
 
 // Required reports that PARLEY_PEERS names the peer, so that it must not be missing.
@@ -35,6 +44,7 @@ func Required(peer string) bool {
 // as with Program.
 func Python(t testing.TB, module string) string {
 	t.Helper()
+	unwanted(t)
 	const python = "/usr/bin/python3"
 	if err := exec.Command(python, "-c", "import "+module).Run(); err == nil {
 		return python
