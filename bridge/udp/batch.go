@@ -2,8 +2,10 @@ package udp
 
 import "time"
 
-// overload is how long complete frames wait at most while a reader is given more without an end.
-const overload = time.Millisecond
+const (
+	longest  = 5 * time.Millisecond // of a writer's delay
+	overload = time.Millisecond     // complete frames wait no longer while a reader is given more without an end
+)
 
 // Batch is the list of writers that one goroutine has touched. A reader makes its own, hands it to its Handler and settles
 // it after each round of reading. Any other goroutine makes one with NewBatch, sets Now, commits, and calls Done. A Batch

@@ -40,7 +40,7 @@ func (w *Writer) To() netip.AddrPort { return w.to }
 // many sources of a few packets each.
 func (w *Writer) SetDelay(d time.Duration) {
 	w.mu.Lock()
-	w.delay = d
+	w.delay = min(max(d, 0), longest)
 	w.mu.Unlock()
 }
 
@@ -121,9 +121,7 @@ func (w *Writer) Close() {
 func (w *Writer) flush() {
 	q := w.w
 	w.w, w.ripe = nil, false
-	if q.n > 0 {
-		w.path.send(q)
-	}
+	w.path.send(q)
 	q.free()
 }
 

@@ -85,7 +85,6 @@ func (c *Config) Check() error {
 	wrong(c.Limits.Full <= 0 || c.Limits.Full > 1, "limits.full = %v is not a share between 0 and 1", c.Limits.Full)
 	wrong(c.C2S.QueueBytes <= 0 || c.C2S.QueueStanzas <= 0 || c.C2S.LoginTimeout <= 0 || c.C2S.HandshakeTimeout <= 0,
 		"the queues and the time limits of c2s must not be 0")
-	wrong(c.Rooms.History+c.Rooms.Occupants >= c.C2S.QueueStanzas && c.Rooms.History > 0,
-		"rooms.history = %d and rooms.occupants = %d do not fit into c2s.queue_stanzas = %d, so that newcomers would be cut off", c.Rooms.History, c.Rooms.Occupants, c.C2S.QueueStanzas)
+	wrong(2*c.Rooms.History > c.C2S.QueueStanzas, "rooms.history = %d is more than half of c2s.queue_stanzas = %d, so that newcomers would be cut off", c.Rooms.History, c.C2S.QueueStanzas)
 	return errors.Join(errs...)
 }
