@@ -24,5 +24,6 @@ func (c *benchXMPP) Run() error {
 		_, _, err := scanner.Next(stanza)
 		return err
 	}
+	c.Progress = os.Stderr
 	return xmpp.Run(ctx, c.Options, os.Stdout)
 }

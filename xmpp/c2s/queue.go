@@ -49,7 +49,17 @@ func (q *queue) pop(n int) {
 		q.len--
 	}
 	q.sent = max(q.sent-n, 0)
-	if q.len == 0 && len(q.ring) > 4 {
+	if q.len == 0 && len(q.ring) > keptRing {
+		q.ring, q.head = nil, 0
+	}
+}
+
+// keptRing is how many entries an empty queue keeps the memory of, for the next burst; rest takes that too.
+const keptRing = 32
+
+// rest gives up the memory of an empty queue.
+func (q *queue) rest() {
+	if q.len == 0 {
 		q.ring, q.head = nil, 0
 	}
 }

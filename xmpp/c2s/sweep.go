@@ -31,6 +31,7 @@ func (s *Session) sweep(now time.Time) {
 		s.sm.since = 0
 		s.control = s.appendControlLocked(s.control, elementR)
 	}
+	s.queue.rest()
 	wake := len(s.control) > 0 && s.wakeLocked(false)
 	s.mu.Unlock()
 	if wake {

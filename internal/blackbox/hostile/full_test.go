@@ -193,7 +193,7 @@ func enterMobile(t testing.TB, m *peertest.Mobile, room string) {
 // server takes people as before.
 func TestHC3NoFilesLeft(t *testing.T) {
 	t.Parallel()
-	at := peertest.StartParley(t, peertest.ParleyOptions{Files: 120, Config: "[http]\nheader_timeout = '3s'\n"})
+	at := peertest.StartParley(t, peertest.ParleyOptions{Files: 120, Config: "[http]\nheader_timeout = '1s'\n"})
 	at.AddUser("bob", "bob-password")
 	bob := peertest.DialFrom(t, source(), at.XMPP, "localhost")
 	bob.Login("bob", "bob-password")
@@ -201,7 +201,7 @@ func TestHC3NoFilesLeft(t *testing.T) {
 	room := open(t, bob, "persistentroom", "1")
 	// Connections that send nothing stay until the time for the head of a request is over.
 	var silent []net.Conn
-	for range 200 {
+	for range 150 {
 		d := net.Dialer{Timeout: peertest.Patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source())}}
 		nc, err := d.Dial("tcp", at.HTTP)
 		if err != nil {

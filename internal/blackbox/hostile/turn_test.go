@@ -317,13 +317,21 @@ func TestHT3Flood(t *testing.T) {
 			}
 			before := counted(t, "turn.flood")
 			began, answers, size := time.Now(), 0, 0
-			const flood = 500
+			const flood = 300
 			for range flood {
 				b := write(victim)
 				size = len(b)
 				victim.send(b)
 			}
-			for got := victim.receive(300 * time.Millisecond); got != nil; got = victim.receive(300 * time.Millisecond) {
+			// Each of them is answered, or counted.
+			for end := time.Now().Add(peertest.Patience); answers+int(counted(t, "turn.flood")-before) < flood; {
+				got := victim.receive(100 * time.Millisecond)
+				if got == nil && time.Now().After(end) {
+					t.Fatalf("%d answered and %v counted of %d", answers, counted(t, "turn.flood")-before, flood)
+				}
+				if got == nil {
+					continue
+				}
 				answers++
 				if 28+len(got) > 2*(28+size) {
 					t.Fatalf("%d bytes are answered by %d", size, len(got))
@@ -341,9 +349,6 @@ func TestHT3Flood(t *testing.T) {
 			// A hundred in the first second, eighty in any other.
 			if most := 100 + int(80*time.Since(began).Seconds()); answers == 0 || answers > most {
 				t.Errorf("%d of %d requests were answered within %v", answers, flood, time.Since(began))
-			}
-			if n := counted(t, "turn.flood") - before; n == 0 || int(n)+answers > flood {
-				t.Errorf("%d answered and %v counted of %d", answers, n, flood)
 			}
 		})
 	}
@@ -396,7 +401,6 @@ func TestHT4Quotas(t *testing.T) {
 			bound++
 		}
 	}
-	time.Sleep(time.Second) // within the rate of one user's requests
 	for i := range 20 {
 		if code, _ := b.ask(channelBind, channel(0x4000+uint16(i)), peer(100+i)); code == 0 {
 			bound++
@@ -440,7 +444,7 @@ func TestHT4Bandwidth(t *testing.T) {
 		a.send(a.channelData(0x4000, data))
 	}
 	got := 0
-	for m := b.receive(time.Second); m != nil; m = b.receive(time.Second) {
+	for m := b.receive(peertest.Patience); m != nil; m = b.receive(time.Second) {
 		got++
 	}
 	// No more than one second's worth at once.
@@ -532,13 +536,13 @@ func TestHT5Expiry(t *testing.T) {
 	who := relayCredential(t, p.Bind(""))
 	ended := time.Now().Add(3 * time.Second)
 	for {
-		now := time.Now()
+		asked := time.Now()
 		code, _ := dialRelay(t, at, "udp", who).ask(allocate, overUDP)
-		if code == 401 && now.Add(time.Second).After(ended) {
+		if code == 401 && time.Now().Add(time.Second).After(ended) { // its end is written in seconds
 			return
 		}
-		if code != 0 && code != 486 || now.After(ended.Add(time.Second)) {
-			t.Fatalf("%v after it was given a credential of 3 s is answered %d", now.Sub(ended)+3*time.Second, code)
+		if code != 0 && code != 486 || asked.After(ended) {
+			t.Fatalf("%v after it was given a credential of 3 s is answered %d", asked.Sub(ended)+3*time.Second, code)
 		}
 		time.Sleep(300 * time.Millisecond)
 	}
