@@ -47,9 +47,12 @@ func (r *room) meet(in *input, focusAddr wire.Addr, rule OwnerRule, fx *effects)
 			fx.guessed = true
 			return m, why
 		}
-		r.create(in, "", fx)
+		r.create(in, "", fx) // it counts as the asker's, who does not own it
 		r.conference, r.settings.Real = true, false
 		m.Born = true
+	} else if why := r.maySummon(in); why != nil {
+		fx.guessed = why == &errLocked
+		return m, why
 	}
 	if !r.want(in) {
 		return m, &errBusy
@@ -66,6 +69,28 @@ func (r *room) meet(in *input, focusAddr wire.Addr, rule OwnerRule, fx *effects)
 	r.emptyAt = time.Time{} // whoever asks is about to come
 	m.ID, m.Created = r.field(fieldMeeting), r.created
 	return m, nil
+}
+
+// maySummon says why the asker may not bring the focus into a room that is there: it could not enter itself. What it would
+// need to enter beside that, a password, it says then. Where the focus sits already, nothing changes.
+func (r *room) maySummon(in *input) *refusal {
+	if r.focus != nil {
+		return nil
+	}
+	affiliation := r.affiliation(in.from.Bare())
+	if affiliation == Outcast {
+		return &errBanned
+	}
+	if why := r.admits(in); why != nil {
+		return why
+	}
+	switch {
+	case r.phase == locked && affiliation != Owner:
+		return &errLocked
+	case r.settings.MembersOnly && affiliation < Member && !lends(in.claims):
+		return &errMembersOnly
+	}
+	return nil
 }
 
 // want notes who sent a conference request.

@@ -191,7 +191,7 @@ func (r *room) create(in *input, owner wire.Addr, fx *effects) {
 			r.unlockAt = in.now.Add(r.limits.Unlock)
 		}
 	}
-	fx.emit(RoomCreated{Room: r.addr, By: owner})
+	fx.emit(RoomCreated{Room: r.addr, By: owner, Maker: in.from.Bare()})
 }
 
 // synchronise sends a session everything that it needs to know on entering, in the order of XEP-0045 §7.1: the others,

@@ -208,7 +208,8 @@ func (r *room) errorMessage(in *input, fx *effects) {
 	if in.to.IsBare() {
 		return
 	}
-	if to := r.occupantOf(in.to.Resource()); to != nil {
+	// It holds what it is about, so where private messages are not allowed this is none either.
+	if to := r.occupantOf(in.to.Resource()); to != nil && r.settings.AllowPM.allows(s.occupant.role) {
 		r.pass(s.occupant, to, in, fx)
 	}
 }

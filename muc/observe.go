@@ -14,6 +14,8 @@ type Event interface{ event() }
 type RoomCreated struct {
 	Room wire.Addr
 	By   wire.Addr // bare; empty for a room born through a conference request
+	// Maker is whose room it counts as: bare; empty for a conference request of somebody without a session.
+	Maker wire.Addr
 }
 
 // RoomChanged says that an owner has changed the configuration.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"parley/internal/limit"
 	"parley/xmpp/wire"
 )
 
@@ -20,8 +21,15 @@ func (s *Service) adopt(room, by wire.Addr) {
 	}
 }
 
+// birth is how many rooms a source may bring into being by conference requests without a session: by HTTP. There is
+// nobody that they could be counted for, and until somebody enters each lives as long as Limits.Unmet.
+var birth = limit.Rate{PerSecond: 5, Burst: 50}
+
 // mayMake reports that somebody may create one more room.
-func (s *Service) mayMake(by wire.Addr) bool {
+func (s *Service) mayMake(by wire.Addr, source netip.Addr) bool {
+	if by == "" {
+		return source.IsValid() && s.births.Allow(source, time.Now(), 1)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.made[by.Bare()] < s.config.Limits.Created

@@ -43,6 +43,7 @@ type Service struct {
 	directory *directory
 	guesses   *limit.Sources[netip.Addr]
 	listings  *limit.Sources[netip.Addr]
+	births    *limit.Sources[netip.Addr]
 
 	mu     sync.Mutex // guards cells, pauses, makers, made, closing
 	cells  map[wire.Addr]*cell
@@ -67,6 +68,7 @@ func New(config Config, out Out, rooms store.Rooms, rec *event.Recorder) (*Servi
 		config: config, focus: wire.Addr(config.Focus), out: out, store: rooms, rec: rec,
 		index: newIndex(), directory: newDirectory(),
 		guesses:  limit.NewSources[netip.Addr](0, config.Limits.Guesses, sources),
+		births:   limit.NewSources[netip.Addr](0, birth, sources),
 		listings: limit.NewSources[netip.Addr](0, limit.Rate{PerSecond: 5, Burst: 50}, sources),
 		cells:    make(map[wire.Addr]*cell), pauses: make(map[netip.Addr]time.Time),
 		makers: make(map[wire.Addr]wire.Addr), made: make(map[wire.Addr]int),
@@ -214,7 +216,7 @@ func (s *Service) Gone(addr wire.Addr) {
 func (s *Service) notice(e Event) {
 	switch e := e.(type) {
 	case RoomCreated:
-		s.adopt(e.Room, e.By)
+		s.adopt(e.Room, e.Maker)
 	case RoomDestroyed:
 		s.mu.Lock()
 		if by, ok := s.makers[e.Room]; ok {

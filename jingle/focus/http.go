@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"parley/internal/limit"
 	"parley/internal/token"
 	"parley/xmpp/wire"
 
@@ -59,7 +60,7 @@ func (f *Focus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	asker := &visitor{source: remote(r)}
+	asker := &visitor{source: limit.Source(remote(r))}
 	if bearer, has := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); has && f.tokens != nil {
 		claims, err := f.tokens.Check(r.Context(), bearer, asker.source.String())
 		if err != nil {

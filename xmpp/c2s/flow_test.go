@@ -3,6 +3,7 @@ package c2s
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -209,13 +210,35 @@ func TestShutdownIsAnnounced(t *testing.T) {
 	}
 }
 
+// upgrade asks for a WebSocket.
+func (w *world) upgrade(query string) *http.Response {
+	w.t.Helper()
+	return w.dial(w.http).Upgrade("/xmpp-websocket" + query)
+}
+
 func TestHC3FullProcessTakesNoNewStream(t *testing.T) {
 	w := newWorld(t, nil)
-	ann := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })
 	w.full.Store(true)
 	p := w.dial(w.plain)
 	p.Expect("<stream:stream")
 	p.ExpectEnd("resource-constraint")
+	if res := w.upgrade(""); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a WebSocket is answered %s", res.Status)
+	}
+	w.full.Store(false)
+	ann := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })
+	w.full.Store(true)
+	p = w.dial(w.plain) // who may have come for a session, but has not
+	p.Login("bob", "bob")
+	p.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+	p.ExpectEnd("resource-constraint")
+	if res := w.upgrade("?previd=wrong"); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a WebSocket is answered %s", res.Status)
+	}
+	ann.Move(true)
+	if res := w.upgrade("?previd=" + ann.ID); res.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("a WebSocket of a session is answered %s", res.Status)
+	}
 	ann.Send("<iq type='get' to='x.net' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
 	ann.Expect("id='p'")
 }

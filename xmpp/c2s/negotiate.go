@@ -36,6 +36,7 @@ type negotiation struct {
 	sasl     *auth.Stream // of the stream that is open, before login
 	identity auth.Identity
 	known    bool // identity is set
+	returns  bool // the process is full: nothing but a resumption may follow the login
 }
 
 // URL is what the address of a WebSocket said (spec: jitsi §2).
@@ -338,6 +339,10 @@ func (n *negotiation) refuseCompression() error {
 }
 
 func (n *negotiation) bind(p *wire.Packet) (*Session, error) {
+	if n.returns && n.srv.full() {
+		n.reject("limit.process", "")
+		return nil, errFull
+	}
 	resource := p.Elem().Child("bind", wire.NSBind).Child("resource", wire.NSBind).Text()
 	if resource == "" || n.identity.Anonymous {
 		resource = strings.ToLower(rand.Text()[:12])

@@ -90,6 +90,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards what follows
 	closing  bool
+	returns  int                // negotiations of a full process, see mayReturn
 	links    map[*link]struct{} // not bound yet
 	sessions map[*Session]struct{}
 	users    map[wire.Addr]int   // sessions per account
@@ -197,15 +198,19 @@ func (l *link) start(url URL, direct bool) {
 		}
 	}()
 	l.low.SetReadDeadline(srv.loginDeadline(l.now))
-	if srv.full() {
-		srv.rec.Reject("limit.process", l.source.String())
-		if !direct {
-			l.fail(errFull)
-		}
-		l.low.Conn.Close()
-		return
-	}
 	n := &negotiation{link: l, url: url, secure: l.in.tls != nil && l.ws}
+	if srv.full() {
+		if !srv.mayReturn() {
+			srv.rec.Reject("limit.process", l.source.String())
+			if !direct {
+				l.fail(errFull)
+			}
+			l.low.Conn.Close()
+			return
+		}
+		defer srv.returned()
+		n.returns = true
+	}
 	s, err := n.run()
 	if err != nil {
 		if err != errClosedQuietly {
@@ -217,6 +222,27 @@ func (l *link) start(url URL, direct bool) {
 	l.low.setAsync()
 	srv.group.Add(1)
 	go l.serve(s)
+}
+
+// mostReturns is how many connections at once may try to come back to a session while the process is full (hardening
+// HC3). What they come for is known when they have logged in, so they take descriptors that are left for that.
+const mostReturns = 16
+
+// mayReturn admits a connection to a full process, if there is a session to come back to.
+func (srv *Server) mayReturn() bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if len(srv.resumes) == 0 || srv.returns >= mostReturns {
+		return false
+	}
+	srv.returns++
+	return true
+}
+
+func (srv *Server) returned() {
+	srv.mu.Lock()
+	srv.returns--
+	srv.mu.Unlock()
 }
 
 func (srv *Server) loginDeadline(from time.Time) time.Time { return from.Add(srv.cfg.LoginTimeout) }

@@ -50,6 +50,13 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the sub-protocol must be xmpp", http.StatusBadRequest)
 		return
 	}
+	// A full process takes back who names the session to come back to, as Jitsi clients do (spec: jitsi §2).
+	if srv.full() && srv.recall(r.URL.Query().Get("previd")) == nil {
+		srv.rec.Reject("limit.process", source.String())
+		h.Set("Retry-After", "5")
+		http.Error(w, "the server is full", http.StatusServiceUnavailable)
+		return
+	}
 	if !srv.sources.Open(source, time.Now()) {
 		srv.rec.Reject("limit.conn", source.String())
 		h.Set("Retry-After", "5")

@@ -410,3 +410,37 @@ func TestHM11ServiceRoles(t *testing.T) {
 		t.Error("the focus has left the room")
 	}
 }
+
+// TestHM11NobodySummonsTheFocus: who may not enter a room does not bring the focus into it either.
+func TestHM11NobodySummonsTheFocus(t *testing.T) {
+	ann := user(t, dial(t), "ann")
+	request := func(room string) string {
+		return "<conference xmlns='http://jitsi.org/protocol/focus' room='" + room + "' machine-uid='m'/>"
+	}
+	t.Run("banned", func(t *testing.T) {
+		room, bob := open(t, ann), user(t, dial(t), "bob")
+		grade(t, ann, room, "outcast", "bob@localhost")
+		heard(t, ann, room)
+		if got := ask(t, bob, "set", "focus.localhost", request(room)); strings.Contains(got, "ready='true'") {
+			t.Errorf("answered %s", got)
+		}
+		nothingOf(t, "the owner", heard(t, ann, room), "/focus'")
+	})
+	t.Run("not a member", func(t *testing.T) {
+		room := open(t, ann, "membersonly", "1")
+		heard(t, ann, room)
+		got := ask(t, guest(t), "set", "focus.localhost", request(room))
+		if strings.Contains(got, "meetingId") {
+			t.Errorf("answered %s", got)
+		}
+		nothingOf(t, "the owner", heard(t, ann, room), "/focus'")
+	})
+	t.Run("locked", func(t *testing.T) {
+		room := newRoom()
+		comeIn(t, ann, room, "owner")
+		if got := ask(t, guest(t), "set", "focus.localhost", request(room)); strings.Contains(got, "ready='true'") {
+			t.Errorf("answered %s", got)
+		}
+		nothingOf(t, "the owner", heard(t, ann, room), "/focus'")
+	})
+}

@@ -369,3 +369,15 @@ func TestHM9OutsideAndGone(t *testing.T) {
 	before, _ := meanwhile(t, bob, "get", "localhost", "<ping xmlns='urn:xmpp:ping'/>")
 	nothingOf(t, "who has left", before, "anybody there?")
 }
+
+// TestHM5PrivateMessagesAreOff: where nobody may send private messages, no kind of message is one.
+func TestHM5PrivateMessagesAreOff(t *testing.T) {
+	ann, mallory := user(t, dial(t), "ann"), guest(t)
+	room := open(t, ann, "moderatedroom", "1", "allowpm", "none")
+	comeIn(t, mallory, room, "mallory")
+	for _, typ := range []string{"chat", "normal", "headline", "groupchat", "error"} {
+		mallory.Send("<message to='" + room + "/owner' type='" + typ + "' id='pm'><body>psst</body><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
+	}
+	heard(t, mallory, room)
+	nothingOf(t, "the owner", heard(t, ann, room), "psst")
+}
