@@ -125,6 +125,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 }
 
 func TestGreetingNamesRoomAndListeners(t *testing.T) {
+	peertest.Built(t)
 	begin := time.Now()
 	p := peertest.StartParley(t, peertest.ParleyOptions{})
 	if took := time.Since(begin); took > 10*time.Second { // 2 s on a machine that is not busy
