@@ -175,7 +175,9 @@ func TestHC4DeafReceiver(t *testing.T) {
 		if strings.Contains(e, "stream:error") && !strings.Contains(e, "<resource-constraint ") {
 			t.Errorf("got %s", e)
 		}
-		deaf.Take(e)
+		if !strings.HasPrefix(e, "<r ") { // the server hears no answer any more
+			deaf.Take(e)
+		}
 		if e == "</stream:stream>" {
 			break
 		}

@@ -140,12 +140,16 @@ func (t target) run(ctx context.Context, folder string, each time.Duration) (sai
 	return command(ctx, folder, "test", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", each.String(), "-fuzzminimizetime", "20x", "-timeout", "0", t.pkg).CombinedOutput()
 }
 
-// progress returns what go test counted last: "fuzz: elapsed: 5s, execs: 1234 (246/sec), new interesting: 3 (total: 9)".
+// progress returns what go test counted last: "5s, execs: 1234 (246/sec), new interesting: 3 (total: 9)". Where the time
+// was up before the seeds and what was found in other runs had been tried, it says so.
 func progress(said []byte) (last string) {
 	for lines := bufio.NewScanner(bytes.NewReader(said)); lines.Scan(); {
-		if s, ok := strings.CutPrefix(lines.Text(), "fuzz: elapsed: "); ok && strings.Contains(s, "execs: ") {
+		if s, ok := strings.CutPrefix(lines.Text(), "fuzz: elapsed: "); ok {
 			last = s
 		}
+	}
+	if !strings.Contains(last, "execs: ") {
+		last += " (too little time: nothing new was tried)"
 	}
 	return last
 }
