@@ -213,6 +213,13 @@ func TestHC3NoFilesLeft(t *testing.T) {
 			bob.Ping()
 		}
 	}
+	for _, address := range []string{at.XMPP, at.XMPPS, at.TURN, at.TURNS} { // the other doors find none left either
+		nc, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+	}
 	for range 20 { // of a room that is on disk
 		bob.Send("<message to='" + room + "' type='groupchat' id='still'><body>Hi</body></message>")
 		bob.Await("<message", "id='still'")

@@ -84,6 +84,7 @@ func rubbish(c *relayClient) map[string][]byte {
 		"empty peer address, signed":    c.signed(permission, newID(), plain(peerAddress)),
 		"short peer address, signed":    c.signed(permission, newID(), plain(peerAddress, 0, 1, 0, 1)),
 		"short channel number, signed":  c.signed(channelBind, newID(), plain(channelNumber, 0x40), toward(netip.MustParseAddrPort("8.8.8.8:1"))),
+		"bytes behind it, signed":       append(c.signed(refresh, newID()), 0, 0, 0, 0),
 		"cut in its padding, signed":    c.signed(refresh, newID(), plain(0x8022, 1, 2, 3))[:27],
 		"1,000 attributes":              newMessage(bindingMethod, request, newID(), many...),
 		"unknown method":                newMessage(0x0FF&0x7F, request, newID()),
