@@ -1,0 +1,66 @@
+package api
+
+// Event is what a bridge tells. Exactly one of the pointers is set.
+type Event struct {
+	Hello     *Hello     `json:"hello,omitempty"`
+	Transport *Transport `json:"transport,omitempty"`
+	State     *State     `json:"state,omitempty"`
+	Speaker   *Speaker   `json:"speaker,omitempty"`
+	Stress    *Stress    `json:"stress,omitempty"`
+}
+
+// Hello is the first event after a connection to a bridge: which bridge it is, and what it has, so that the focus applies
+// again what is wished.
+type Hello struct {
+	Bridge      string            `json:"bridge"` // random at each start of the bridge
+	Version     string            `json:"version"`
+	Region      string            `json:"region,omitempty"`
+	Conferences map[string]uint64 `json:"conferences,omitempty"` // id → version
+}
+
+// Transport is the bridge's side of an endpoint's transport; the offer is made of it.
+type Transport struct {
+	Conference  string      `json:"conference"`
+	Endpoint    string      `json:"endpoint"`
+	Session     int         `json:"session"`
+	Restart     int         `json:"restart,omitempty"` // generation of the credentials
+	Ufrag       string      `json:"ufrag"`
+	Pwd         string      `json:"pwd"`
+	Fingerprint Fingerprint `json:"fingerprint"`
+	Setup       string      `json:"setup"` // "actpass"
+	Candidates  []Candidate `json:"candidates"`
+	Channel     string      `json:"channel"` // path and query of the bridge channel: /colibri-ws/BRIDGE/CONFERENCE/ENDPOINT?pwd=SECRET
+}
+
+// The states of an endpoint.
+const (
+	Connected    = "connected"    // media can flow
+	Disconnected = "disconnected" // consent is lost, it may come back
+	Failed       = "failed"       // it will not: a new session or an ICE restart is needed; Reason says why
+	Active       = "active"       // RTP arrives
+	Inactive     = "inactive"     // none has arrived for a while (jitsi.md §9.10)
+)
+
+// State is a change of an endpoint's state.
+type State struct {
+	Conference string `json:"conference"`
+	Endpoint   string `json:"endpoint"`
+	Session    int    `json:"session"`
+	State      string `json:"state"`
+	Reason     string `json:"reason,omitempty"` // "security-error" (HB4), "connectivity-error", "timeout"
+}
+
+// Speaker says who speaks.
+type Speaker struct {
+	Conference string   `json:"conference"`
+	Recent     []string `json:"recent"` // endpoints, the present speaker first
+	Silence    bool     `json:"silence,omitempty"`
+}
+
+// Stress is how much of what it can do the bridge does, told every few seconds.
+type Stress struct {
+	Stress    float64 `json:"stress"` // 1 is all
+	Endpoints int     `json:"endpoints"`
+	PacketsIn float64 `json:"packetsIn"` // per second
+	Draining  bool    `json:"draining,omitempty"`
+}
