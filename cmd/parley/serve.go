@@ -101,6 +101,9 @@ func (c *serveCmd) Run() error {
 		return err
 	}
 	s.greet(os.Stdout, c.common)
+	if err := data.announce(s.run); err != nil { // who waits for that file finds the greeting said
+		return errors.Join(err, s.stop())
+	}
 	for {
 		select {
 		case err = <-s.failed:
@@ -258,7 +261,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 	s.group.Go(func() { s.process.run(s.stopping) })
 	s.group.Go(func() { s.cert.watch(s.stopping) })
 	s.run = s.describe()
-	return s, data.announce(s.run)
+	return s, nil
 }
 
 // serve runs an accept loop until the server stops; should it end before, the server does.

@@ -46,27 +46,9 @@ type Parley struct {
 	Certificate                     string // PEM file
 	options                         ParleyOptions
 	command                         *exec.Cmd
-	log                             *logBuffer
+	log                             *os.File // what the server writes; a file, so that what it wrote can be read at once
 	exited                          chan struct{}
 	err                             error // of the process; after exited
-}
-
-// logBuffer is what the server wrote. It is safe for concurrent use.
-type logBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // built is the binary, built once per process that tests. PARLEY_BINARY names one to take instead, such as one that was
@@ -121,13 +103,19 @@ func Built(t testing.TB) string {
 // has failed, its log is printed.
 func StartParley(t testing.TB, o ParleyOptions) *Parley {
 	t.Helper()
-	p := &Parley{T: t, Data: o.Data, Path: Built(t), options: o, log: new(logBuffer)}
+	p := &Parley{T: t, Data: o.Data, Path: Built(t), options: o}
 	if p.Data == "" {
 		p.Data = t.TempDir()
 	}
 	if o.Listen == nil {
 		p.options.Listen = []string{"xmpp://127.0.0.1:0", "xmpps://127.0.0.1:0", "http://127.0.0.1:0", "http+admin://127.0.0.1:0", "turn://127.0.0.1:0", "turns://127.0.0.1:0"}
 	}
+	var err error
+	if p.log, err = os.CreateTemp("", "parley-log-"); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(p.log.Name())
+	t.Cleanup(func() { p.log.Close() })
 	t.Cleanup(func() {
 		p.Stop()
 		if t.Failed() {
@@ -242,7 +230,13 @@ func (p *Parley) read(text []byte) error {
 }
 
 // Log is everything that the server has written so far, over all its starts.
-func (p *Parley) Log() string { return p.log.String() }
+func (p *Parley) Log() string {
+	b, err := io.ReadAll(io.NewSectionReader(p.log, 0, 1<<30))
+	if err != nil {
+		p.T.Errorf("the server's log: %v", err)
+	}
+	return string(b)
+}
 
 // Running reports that the process has not ended.
 func (p *Parley) Running() bool {

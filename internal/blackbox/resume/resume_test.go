@@ -73,7 +73,7 @@ func killed(t *testing.T, door string, halfOpen bool) {
 		t.FailNow()
 	}
 	var got []string
-	sent, next := 0, rand.IntN(60) // how many there are when the child is killed next
+	sent, next := 0, 1+rand.IntN(60) // how many there are when the child is killed next
 	for len(got) < messages {
 		for sent < messages && sent < len(got)+window {
 			peer.Send(fmt.Sprintf("<message to='%s' type='chat' id='p%d'><body>%d</body></message>", jid, sent, sent))
