@@ -160,7 +160,13 @@ func (s *Session) ackLocked(h uint32) error {
 	}
 	s.queue.pop(int(n))
 	s.sm.acked = h
+	s.behind = s.behind && s.overLocked()
 	return nil
+}
+
+// overLocked reports that more waits than may wait for a client that is there. Called with mu held.
+func (s *Session) overLocked() bool {
+	return s.queue.len > s.srv.cfg.QueueStanzas || s.queue.bytes > s.srv.cfg.QueueBytes
 }
 
 // enable turns XEP-0198 on (§3).
@@ -264,7 +270,7 @@ func (s *Session) resume(l *link, h uint32) (ok bool, err error) {
 	}
 	s.queue.sent = 0
 	s.sm.since = 0
-	s.link, s.waiting, s.inactive = l, false, false
+	s.link, s.waiting, s.inactive, s.behind = l, false, false, s.overLocked()
 	s.handled.told = s.handled.count
 	s.control = l.appendElement(nil, "<resumed xmlns='"+NSResumption+"' previd='"+s.sm.id+"' h='"+strconv.FormatUint(uint64(s.handled.count), 10)+"'/>")
 	return true, nil

@@ -31,6 +31,7 @@ type Session struct {
 	sm       *resumption
 	waiting  bool // the session is in somebody's batch
 	inactive bool // XEP-0352
+	behind   bool // the client came back to more than may wait for one that is there, and has not caught up
 	away     time.Time
 	ended    bool
 	handled  handled // stanzas of the client; see resume.go
@@ -70,7 +71,7 @@ func (s *Session) Deliver(b *wire.Batch, to wire.Addr, st wire.Stanza) {
 		return
 	}
 	s.queue.push(e)
-	over := s.queue.len > s.srv.cfg.QueueStanzas || s.queue.bytes > s.srv.cfg.QueueBytes
+	over := s.overLocked()
 	wake := s.wakeLocked(s.inactive && canWait(st))
 	s.mu.Unlock()
 	if over {
@@ -199,18 +200,18 @@ func (s *Session) takeLocked(l *link) *[]byte {
 
 // overflow deals with a client that does not read, or does not acknowledge (hardening HC4): presence is coalesced; if
 // that does not help the connection is closed and the session waits for the client to come back; at twice the limit
-// the session ends.
+// the session ends. One that came back may take its time to catch up.
 func (s *Session) overflow() {
 	cfg := &s.srv.cfg
 	s.mu.Lock()
 	s.queue.coalesce()
-	n, size, l := s.queue.len, s.queue.bytes, s.link
+	n, size, l, behind := s.queue.len, s.queue.bytes, s.link, s.behind
 	s.mu.Unlock()
 	switch {
 	case n > 2*cfg.QueueStanzas || size > 2*cfg.QueueBytes:
 		s.srv.rec.Reject("limit.queue", s.source.String(), "jid", string(s.addr), "value", n)
 		go s.end(errSlow, false)
-	case l != nil && (n > cfg.QueueStanzas || size > cfg.QueueBytes):
+	case l != nil && !behind && (n > cfg.QueueStanzas || size > cfg.QueueBytes):
 		s.srv.rec.Reject("limit.queue", s.source.String(), "jid", string(s.addr), "value", n)
 		go l.fail(errSlow)
 	}

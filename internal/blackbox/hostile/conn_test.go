@@ -92,10 +92,10 @@ func TestHC1SilentPeers(t *testing.T) {
 	}
 	// Progress does not buy time.
 	p := at(t, server.XMPP)
-	header := p.Header()
+	header, slow := p.Header(), p.Conn
 	go func() {
 		for i := 0; i < 400; i++ {
-			if _, err := p.Conn.Write([]byte{header[i%len(header)]}); err != nil {
+			if _, err := slow.Write([]byte{header[i%len(header)]}); err != nil {
 				return
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -185,7 +185,9 @@ func TestHC4DeafReceiver(t *testing.T) {
 	deaf.Move(true)
 	ann.Send("<message to='" + deaf.JID + "' type='chat' id='last'/>")
 	for len(deaf.Got) == 0 || deaf.Got[len(deaf.Got)-1] != "last" {
-		deaf.Take(deaf.Read())
+		if !deaf.Take(deaf.Read()) {
+			t.Fatal("the stream ended")
+		}
 	}
 	deaf.Got = deaf.Got[:len(deaf.Got)-1]
 	deaf.Check("d", sent)

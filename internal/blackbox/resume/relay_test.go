@@ -23,8 +23,8 @@ type pipe struct {
 type line struct {
 	client, server net.Conn
 
-	mu     sync.Mutex // held while something is passed on, and while the line is dead
-	frozen bool       // mu is held by freeze
+	mu   sync.Mutex // held while something is passed on, and while the line is dead
+	lost bool       // what is under way never arrives
 }
 
 func newPipe(t testing.TB, to string) *pipe {
@@ -92,24 +92,26 @@ func (l *line) close() {
 	l.server.Close()
 }
 
-// freeze makes the lines that there are dead.
-func (p *pipe) freeze() {
+// freeze makes the lines that there are dead. Late says that what is under way will arrive at the thaw; if not it is lost.
+func (p *pipe) freeze(late bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.lines {
-		l.mu.Lock()
-		l.frozen = true
+		l.mu.Lock() // until the thaw
+		l.lost = !late
 	}
 	p.dead = append(p.dead, p.lines...)
 	p.lines = nil
 }
 
-// thaw lets what is under way on dead lines arrive.
+// thaw ends the death of lines.
 func (p *pipe) thaw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.dead {
-		l.frozen = false
+		if l.lost {
+			l.close()
+		}
 		l.mu.Unlock()
 	}
 	p.dead = nil

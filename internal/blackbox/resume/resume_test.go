@@ -59,7 +59,7 @@ func killed(t *testing.T, door string, halfOpen bool) {
 	peer.Login("bob", "bob-password")
 	peer.Bind("")
 	k := &keeper{
-		t: t, way: way, halfOpen: halfOpen, journal: filepath.Join(t.TempDir(), "journal"), due: make(chan struct{}, 1), up: make(chan string, 1),
+		t: t, way: way, halfOpen: halfOpen, journal: filepath.Join(t.TempDir(), "journal"), due: make(chan chan struct{}), up: make(chan string, 1),
 		over: make(chan struct{}),
 	}
 	k.env = append(os.Environ(), envJournal+"="+k.journal, envAddress+"="+way.address(), envDoor+"="+door, envPeer+"="+peer.JID)
@@ -90,10 +90,7 @@ func killed(t *testing.T, door string, halfOpen bool) {
 		got = append(got, id)
 		if len(got) == next {
 			next += 1 + rand.IntN(60)
-			select {
-			case k.due <- struct{}{}:
-			default: // it is dying already
-			}
+			k.kill()
 		}
 	}
 	k.spare()
@@ -134,9 +131,9 @@ type keeper struct {
 	halfOpen bool
 	journal  string
 	env      []string
-	due      chan struct{} // kill the child
-	up       chan string   // the first child's address
-	over     chan struct{} // the last child has ended, well or not
+	due      chan chan struct{} // kill the child, and close this when it is dead
+	up       chan string        // the first child's address
+	over     chan struct{}      // the last child has ended, well or not
 
 	mu     sync.Mutex // guards what follows
 	killed int
@@ -149,6 +146,16 @@ func (k *keeper) deaths() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.killed
+}
+
+// kill kills the child there is, or the next. It returns when it is dead, or has nothing more to do.
+func (k *keeper) kill() {
+	dead := make(chan struct{})
+	select {
+	case k.due <- dead:
+		<-dead
+	case <-k.over:
+	}
 }
 
 func (k *keeper) spare() {
@@ -229,7 +236,8 @@ func (k *keeper) live(soon <-chan time.Time) (again bool) {
 				}
 			}
 			return false
-		case <-k.due:
+		case dead := <-k.due:
+			defer close(dead)
 		case <-soon:
 			soon = nil
 		}
@@ -243,7 +251,9 @@ func (k *keeper) live(soon <-chan time.Time) (again bool) {
 			continue
 		}
 		if k.halfOpen {
-			k.way.freeze()
+			// A request to resume that comes too late would take the session away from a successor: of who is not up nothing
+			// comes any more.
+			k.way.freeze(up == nil)
 		}
 		cmd.Process.Kill()
 		<-exited

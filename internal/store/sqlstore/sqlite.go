@@ -98,7 +98,11 @@ func lockFile(path string) (release func(), err error) {
 	// The number is only for the message above.
 	f.Truncate(0)
 	fmt.Fprintln(f, os.Getpid())
-	return func() { f.Close() }, nil
+	return func() {
+		// Closing alone is not enough while a child process that is just being started has a copy of the descriptor.
+		unix.Flock(int(f.Fd()), unix.LOCK_UN)
+		f.Close()
+	}, nil
 }
 
 func sqliteConnect(path string, r role, o Options) (*sql.DB, error) {
