@@ -239,6 +239,12 @@ func (s *Session) resume(l *link, h uint32) (ok bool, err error) {
 	s.recv.Lock()
 	defer s.recv.Unlock()
 	s.mu.Lock()
+	if n := h - s.sm.acked; int64(n) > int64(s.queue.sent) {
+		// What the client says cannot be; it may be an old request that was under way for long. The connection that the
+		// session has stays.
+		defer s.mu.Unlock()
+		return false, &tooHigh{h: h, sent: s.sm.acked + uint32(s.queue.sent)}
+	}
 	old := s.link
 	s.link = nil
 	var idle chan struct{}

@@ -127,6 +127,25 @@ func TestHC9ResumptionIsRefused(t *testing.T) {
 	p.T.Log("an old session is told")
 }
 
+// TestHC9StaleResume: a request with a count that cannot be, such as one that was under way for long, leaves the session
+// with the connection that it has.
+func TestHC9StaleResume(t *testing.T) {
+	w := newWorld(t, nil)
+	m := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })
+	bob := w.client("bob", "b")
+	bob.Send("<message to='" + m.JID + "' id='m0'/><message to='" + m.JID + "' id='m1'/>")
+	for len(m.Got) < 2 {
+		m.Take(m.Read())
+	}
+	m.Send("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+	m.Ping()
+	p := w.dial(w.plain)
+	p.Login("ann", "ann")
+	p.Send("<resume xmlns='urn:xmpp:sm:3' h='1' previd='" + m.ID + "'/>")
+	p.Expect("<handled-count-too-high ")
+	m.Ping()
+}
+
 func TestHC9HandledCountTooHigh(t *testing.T) {
 	w := newWorld(t, nil)
 	m := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })
