@@ -157,6 +157,9 @@ type server struct {
 	failed   chan error
 }
 
+// faults adds what only a binary for tests has, see fault.go.
+var faults = func(*server) {}
+
 // start wires the server and starts it. When it returns an error nothing runs.
 func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err error) {
 	s := &server{cfg: cfg, data: data, log: log, failed: make(chan error, 1)}
@@ -231,6 +234,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 		return nil, err
 	}
 	s.router.Serve(focusAt, calls)
+	faults(s)
 
 	clients := cfg.C2S
 	clients.Domain, clients.TLS, clients.Insecure = cfg.Domain, s.cert.config(), cfg.PlainClients()

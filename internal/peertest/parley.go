@@ -29,6 +29,7 @@ type ParleyOptions struct {
 	Args   []string // further arguments of serve, such as --limits=off
 	Env    []string // further environment
 	Files  int      // limit of file descriptors; 0: the test's own
+	Binary string   // path of another binary; empty: Built
 }
 
 // Parley is the binary, running.
@@ -103,7 +104,10 @@ func Built(t testing.TB) string {
 // has failed, its log is printed.
 func StartParley(t testing.TB, o ParleyOptions) *Parley {
 	t.Helper()
-	p := &Parley{T: t, Data: o.Data, Path: Built(t), options: o}
+	p := &Parley{T: t, Data: o.Data, Path: o.Binary, options: o}
+	if p.Path == "" {
+		p.Path = Built(t)
+	}
 	if p.Data == "" {
 		p.Data = t.TempDir()
 	}
