@@ -12,6 +12,7 @@ import (
 
 type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Bridge  bridgeCmd  `cmd:"" help:"Carry media for a server that runs with the same data folder, which starts it by itself."`
 	User    userCmd    `cmd:"" help:"Accounts: add, passwd, del, list, disable, enable."`
 	Token   tokenCmd   `cmd:"" help:"Make a token (JWT) that opens a room."`
 	Doctor  doctorCmd  `cmd:"" help:"Look for what keeps the server from running well."`

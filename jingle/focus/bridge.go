@@ -1,37 +1,23 @@
 package focus
 
-import "parley/xmpp/wire"
+import "parley/bridge/api"
 
-// Bridge carries the media of conferences. The interface is level-triggered: Apply hands over the whole wished state, a
-// later version replaces an earlier one, and applying the same twice changes nothing. So a bridge that was lost,
-// restarted or drained is brought up to date by applying again what is wished.
+// Bridge carries the media of conferences. It is level-triggered (bridge/api): Apply hands over the whole wished state, and
+// what becomes of it comes back through Focus.BridgeEvent.
 type Bridge interface {
-	// Apply asks for a conference as it is described. It does not wait for the bridge; what comes of it is reported as
-	// events of the bridge. A conference without endpoints is ended.
-	Apply(c Conference)
-	// Available reports whether the bridge takes new conferences.
-	Available() bool
-}
-
-// Conference is what is wished of the bridge for one room.
-type Conference struct {
-	Room      wire.Addr
-	Meeting   string // meeting id, a UUID
-	Version   uint64 // counts changes
-	Gate      Gate
-	Endpoints []Endpoint
-}
-
-// Endpoint is a member of a conference as the bridge knows it.
-type Endpoint struct {
-	ID string
+	// Apply asks for a conference as it is described, in the order of versions. It does not wait for the bridge. What the
+	// value refers to is never changed afterwards.
+	Apply(api.Conference)
+	// Info returns which bridge it is, and whether it can be reached. It tells what an event tells as soon as the event is
+	// given, is quick, and calls nothing of the focus's.
+	Info() (hello api.Hello, there bool)
 }
 
 // NoBridge is for a server without a bridge: conferences of two work, a third member is told that there is none.
 type NoBridge struct{}
 
 // Apply does nothing.
-func (NoBridge) Apply(Conference) {}
+func (NoBridge) Apply(api.Conference) {}
 
-// Available returns false.
-func (NoBridge) Available() bool { return false }
+// Info returns that there is no bridge.
+func (NoBridge) Info() (api.Hello, bool) { return api.Hello{}, false }

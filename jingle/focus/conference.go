@@ -1,117 +1,244 @@
 package focus
 
 import (
-	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
+	"parley/bridge/api"
+	"parley/jingle"
 	"parley/muc"
 	"parley/xmpp/wire"
 )
 
-// conference is the call in one room.
+// conference is the call in one room. It is a machine: what happens comes in with its time, what is to be done goes out as
+// effects, in order. It knows no clock and does no I/O.
 type conference struct {
-	seat    *muc.Seat
+	room    wire.Addr
 	meeting string // id, a UUID
 	created time.Time
-	members members
-	gate    Gate
-	version uint64 // of what is wished of the bridge
-	shown   string // the payload of the focus's presence
+	random  func(bytes int) string // hexadecimal digits
+	caps    *capsCache
+	offering
+	senders senderLimits
+
+	members   members
+	gate      Gate
+	open      bool      // sessions are offered
+	aloneTill time.Time // when a member that is alone counts as such; zero for others
+	shown     string    // the payload of the focus's presence
+
+	// What is said to the bridge.
+	there    bool   // it can be reached
+	serving  string // id of the bridge that has the sessions
+	region   string
+	version  uint64 // of what is wished
+	sessions int    // counts those of all members
+	changed  bool   // the wish is another one than the last
+
+	// What is sent in the conference.
+	audioSSRC, videoSSRC uint32            // the bridge's own
+	ssrcs                map[uint32]string // owner
+	msids                map[string]string // name of the source
+	revision             uint64            // counts changes of sources
+
+	iqs uint64
+	out []effect
+
+	// What follows belongs to Focus.step.
+	mu    sync.Mutex // guards all of the conference
+	seat  *muc.Seat
+	ended bool
+	busy  bool // somebody carries out effects
+	timer *time.Timer
 }
 
-// opened notes that the focus sits in a room. It is called from the room's runner, for each conference request.
-func (f *Focus) opened(m muc.Meeting) {
-	f.update(m.Seat.Room(), func() *conference {
-		c := f.conferences[m.Seat.Room()]
-		if c == nil {
-			c = &conference{seat: m.Seat, meeting: m.ID, created: m.Created}
-			f.conferences[m.Seat.Room()] = c
+// offering is how a server's offers look, apart from what clients can do.
+type offering struct {
+	channels string // where bridge channels are, as "wss://meet.example"; the bridge's path follows
+	red      bool   // redundant audio is offered (RFC 2198)
+}
+
+// loneliness is how long the session of who is alone is kept (jitsi.md §7).
+const loneliness = 20 * time.Second
+
+func newConference(room wire.Addr, meeting string, created time.Time, random func(int) string) *conference {
+	c := &conference{room: room, meeting: meeting, created: created, random: random, caps: new(capsCache),
+		ssrcs: make(map[uint32]string), msids: make(map[string]string), senders: senderLimits{1000, 1000}}
+	ssrc := func() uint32 {
+		for {
+			n, _ := strconv.ParseUint(random(4), 16, 32)
+			if _, taken := c.ssrcs[uint32(n)]; n != 0 && !taken {
+				c.ssrcs[uint32(n)] = bridgeOwner
+				return uint32(n)
+			}
 		}
-		return c
-	})
+	}
+	c.videoSSRC, c.audioSSRC = ssrc(), ssrc()
+	return c
 }
 
-// observe takes an event of a room, from its runner.
-func (f *Focus) observe(e muc.Event) {
+// focus returns the focus's address in the room.
+func (c *conference) focus() wire.Addr { return c.room + "/" + focusNick }
+
+func (c *conference) emit(e effect) { c.out = append(c.out, e) }
+
+// iq returns a new id.
+func (c *conference) iq() string {
+	c.iqs++
+	return "f" + strconv.FormatUint(c.iqs, 10)
+}
+
+// occurred takes an event of the room.
+func (c *conference) occurred(e muc.Event, now time.Time) {
 	switch e := e.(type) {
 	case muc.OccupantJoined:
-		f.change(e.Room, func(c *conference) { c.members.put(&e.Occupant) })
+		c.put(&e.Occupant)
 	case muc.OccupantChanged:
-		f.change(e.Room, func(c *conference) { c.members.put(&e.Occupant) })
+		c.put(&e.Occupant)
 	case muc.OccupantRenamed:
-		f.change(e.Room, func(c *conference) {
-			c.members.remove(e.Old)
-			c.members.put(&e.Occupant)
-		})
+		c.leave(e.Old)
+		c.put(&e.Occupant)
 	case muc.OccupantLeft:
-		f.change(e.Room, func(c *conference) { c.members.remove(e.Nick) })
-	case muc.RoomDestroyed:
-		f.closed(e.Room)
+		c.leave(e.Nick)
 	case muc.FocusStanza:
-		f.stanza(e)
+		c.stanza(e, now)
 	}
 }
 
-func (f *Focus) change(room wire.Addr, with func(*conference)) {
-	f.update(room, func() *conference {
-		c := f.conferences[room]
-		if c != nil {
-			with(c)
-		}
-		return c
-	})
-}
-
-// update changes a conference under the lock and then brings the presence of the focus and the bridge in line with it. The
-// events of a room come one after another, so what is said outside the lock is said in order.
-func (f *Focus) update(room wire.Addr, change func() *conference) {
-	f.mu.Lock()
-	c := change()
-	if c == nil {
-		f.mu.Unlock()
+// stanza takes what an occupant sends to the focus.
+func (c *conference) stanza(e muc.FocusStanza, now time.Time) {
+	p := e.Packet
+	if p.Kind != wire.IQ {
 		return
 	}
-	var present []byte
+	typ := string(p.Type())
+	mute, ns := muting(p)
+	switch {
+	case typ == "result", typ == "error":
+		c.answered(e, now)
+	case typ != "get" && typ != "set":
+	case typ == "get" && p.ChildIs("query", NSDisco):
+		c.emit(answer{e, []byte("<query xmlns='" + NSDisco + "'><identity category='component' type='generic' name='focus'/><feature var='" + NSFocus + "'/><feature var='" + NSDisco + "'/></query>")})
+	case typ == "set" && p.ChildIs("jingle", jingle.NSJingle):
+		c.negotiate(e, now)
+	case typ == "set" && mute.Ok():
+		c.mute(e, mute, ns)
+	default:
+		c.emit(refuse{e, errUnknown, ""})
+	}
+}
+
+// found takes which bridge there is. Another one than that which had the sessions has none of them: they begin again.
+func (c *conference) found(h api.Hello, there bool, now time.Time) {
+	c.there = there
+	if !there {
+		return
+	}
+	c.region = h.Region
+	if c.serving != "" && c.serving != h.Bridge {
+		c.lost(now)
+	}
+	c.serving = h.Bridge
+}
+
+// greeted takes what the bridge says it has, after its connection was made.
+func (c *conference) greeted(h api.Hello, now time.Time) {
+	c.found(h, true, now)
+	version, has := h.Conferences[c.meeting]
+	built := func(m *member) bool { return m.transport != nil }
+	if !has && slices.ContainsFunc(c.members, built) {
+		c.lost(now) // it was given up there
+	}
+	c.version = max(c.version, version)
+	if c.version > 0 {
+		c.changed = true // what was lost on the way is said again
+	}
+}
+
+// lost begins all sessions again, on a bridge that knows nothing of them. The members stay in the room.
+func (c *conference) lost(now time.Time) {
+	for _, m := range c.members {
+		switch m.stage {
+		case waiting, offered, active:
+			m.attempts = 0
+			c.again(m, moved, now)
+		}
+	}
+}
+
+// settle brings everything that follows from the members in line with them.
+func (c *conference) settle(now time.Time) {
 	c.gate = c.members.gate()
-	if p := f.presence(c); p != c.shown {
-		c.shown, present = p, []byte(p)
+	switch {
+	case len(c.members) >= 2:
+		c.open, c.aloneTill = true, time.Time{}
+	case !c.open:
+	case len(c.members) == 0 || due(c.aloneTill, now):
+		c.open, c.aloneTill = false, time.Time{}
+		for _, m := range c.members {
+			c.end(m, expired)
+		}
+	case c.aloneTill.IsZero():
+		c.aloneTill = now.Add(loneliness)
 	}
-	wish := c.wish(room)
-	f.mu.Unlock()
-	if present != nil {
-		c.seat.Present(present)
+	for _, m := range c.members {
+		c.expire(m, now)
+		if c.open && c.there && m.stage == idle {
+			c.begin(m, now)
+		}
+		if m.stage == waiting && m.learned && m.features&(Audio|Video) == 0 {
+			c.stop(m, nil) // a client without media
+		}
+		c.offer(m, now)
 	}
-	f.bridge.Apply(wish)
+	for _, m := range c.members {
+		c.tell(m)
+	}
+	if p := c.presence(); p != c.shown {
+		c.shown = p
+		c.emit(present{[]byte(p)})
+	}
+	if c.changed {
+		c.emit(apply{c.wish()})
+	}
+}
+
+// deadline returns when settle wants to be called again, zero for never.
+func (c *conference) deadline() time.Time {
+	next := c.aloneTill
+	for _, m := range c.members {
+		for _, t := range [...]time.Time{m.question.by, m.resultBy, m.acceptBy, m.restartBy} {
+			if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+				next = t
+			}
+		}
+	}
+	return next
 }
 
 // wish describes what the bridge should do.
-func (c *conference) wish(room wire.Addr) Conference {
+func (c *conference) wish() api.Conference {
+	c.changed = false
 	c.version++
-	w := Conference{Room: room, Meeting: c.meeting, Version: c.version, Gate: c.gate}
-	if c.gate != Closed {
-		for _, m := range c.members {
-			w.Endpoints = append(w.Endpoints, Endpoint{ID: m.endpoint})
+	w := api.Conference{ID: c.meeting, Room: string(c.room), Version: c.version}
+	for _, m := range c.members {
+		switch m.stage {
+		case waiting, offered, active:
+			w.Endpoints = append(w.Endpoints, api.Endpoint{
+				ID: m.endpoint, Session: m.number, Restart: m.restart, Remote: m.remote, Sources: m.sending.wish, Receive: m.receive,
+				MuteAudio: m.audio.on, MuteVideo: m.video.on,
+			})
 		}
 	}
 	return w
 }
 
-func (f *Focus) closed(room wire.Addr) {
-	f.mu.Lock()
-	c := f.conferences[room]
-	delete(f.conferences, room)
-	f.mu.Unlock()
-	if c != nil {
-		f.bridge.Apply(Conference{Room: room, Meeting: c.meeting, Version: c.version + 1})
-	}
-}
-
-// presence is what the focus says of the conference (jitsi.md §6.6). The lock is held.
-func (f *Focus) presence(c *conference) string {
+// presence is what the focus says of the conference (jitsi.md §6.6).
+func (c *conference) presence() string {
 	bridges := "0"
-	if f.bridge.Available() {
+	if c.there {
 		bridges = "1"
 	}
 	var p []byte
@@ -124,53 +251,8 @@ func (f *Focus) presence(c *conference) string {
 		p = append(wire.AppendAttr(wire.AppendAttr(append(p, "<property"...), "key", kv[0]), "value", kv[1]), "/>"...)
 	}
 	p = append(p, "</conference-properties><versions xmlns='"+NSJitsi+"'><component name='focus'>parley</component></versions>"...)
-	if c.gate >= SFU && !f.bridge.Available() {
+	if c.gate >= SFU && !c.there {
 		p = append(p, "<bridgeNotAvailable xmlns='"+NSFocus+"'/>"...)
 	}
 	return string(p)
 }
-
-// stanza answers what an occupant sends to the focus. What needs the bridge is not known here.
-func (f *Focus) stanza(e muc.FocusStanza) {
-	if e.Packet.Kind != wire.IQ {
-		return
-	}
-	switch string(e.Packet.Type()) {
-	case "get", "set":
-	default:
-		return
-	}
-	f.mu.Lock()
-	c := f.conferences[e.Room]
-	f.mu.Unlock()
-	if c == nil {
-		return
-	}
-	if e.Packet.ChildIs("query", NSDisco) && string(e.Packet.Type()) == "get" {
-		c.seat.Answer(e, []byte("<query xmlns='"+NSDisco+"'><identity category='component' type='generic' name='focus'/><feature var='"+NSFocus+"'/><feature var='"+NSDisco+"'/></query>"))
-		return
-	}
-	c.seat.Refuse(e, errUnknown)
-}
-
-// Status describes a conference to administrators.
-type Status struct {
-	Room    wire.Addr
-	Meeting string
-	Gate    Gate
-	Members int
-}
-
-// Conferences lists the conferences, by room.
-func (f *Focus) Conferences() []Status {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var list []Status
-	for _, room := range slices.Sorted(maps.Keys(f.conferences)) {
-		c := f.conferences[room]
-		list = append(list, Status{room, c.meeting, c.gate, len(c.members)})
-	}
-	return list
-}
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

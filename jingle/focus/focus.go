@@ -1,16 +1,20 @@
 // Package focus decides who is in a call and how its media travel. It answers conference requests (by IQ and by HTTP),
-// sits in each conference's room as the occupant "focus", keeps the gate of the conference, and tells the bridge what is
-// wished of it. What an ordinary XMPP client calls a chat room is none of its business: it enters a room at the first
+// sits in each conference's room as the occupant "focus", keeps the gate of the conference, offers each member a session with
+// the bridge, tells the members of each other's sources, and tells the bridge what is wished of it. What an ordinary XMPP client calls a chat room is none of its business: it enters a room at the first
 // conference request.
 //
-// The dialect is that of Jitsi's focus (jitsi.md §5, §6.6). Two members negotiate with each other, through the room,
-// without the focus (§11.3).
+// The dialect is that of Jitsi's focus (jitsi.md §5 to §8, §11). Two members negotiate with each other too, through the room,
+// without the focus (§11.3); their session with the bridge waits meanwhile.
+//
+// A conference with its sessions is a machine without I/O and clock (conference.go); Focus.step feeds it and carries out what
+// it wants.
 //
 // Nothing here needs to survive the process: after a restart the clients send their conference requests again.
 package focus
 
 import (
 	"errors"
+	"strings"
 	"sync"
 
 	"parley/internal/event"
@@ -45,13 +49,28 @@ type Focus struct {
 	tokens Tokens
 	rec    *event.Recorder
 
-	mu          sync.Mutex // guards what follows; held for no call to the outside
+	caps capsCache
+
+	mu          sync.Mutex // guards what follows; held for no call to the outside, and for none to a conference
 	conferences map[wire.Addr]*conference
+	byID        map[string]*conference // by meeting
+	offering    offering
+}
+
+// OfferChannels says where clients find bridge channels, as "wss://meet.example", and whether clients that know redundant
+// audio (RFC 2198) are offered it. It holds for conferences that begin later. Without it channels are at the server's
+// own domain.
+func (f *Focus) OfferChannels(base string, red bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.offering = offering{channels: strings.TrimSuffix(base, "/"), red: red}
 }
 
 // New returns a focus for the rooms; tokens checks those of HTTP requests and may be nil.
 func New(cfg Config, rooms Rooms, bridge Bridge, tokens Tokens, rec *event.Recorder) (*Focus, error) {
-	f := &Focus{cfg: cfg, rooms: rooms, bridge: bridge, tokens: tokens, rec: rec, conferences: make(map[wire.Addr]*conference)}
+	f := &Focus{cfg: cfg, rooms: rooms, bridge: bridge, tokens: tokens, rec: rec,
+		conferences: make(map[wire.Addr]*conference), byID: make(map[string]*conference)}
+	f.offering.channels = "wss://" + strings.TrimPrefix(cfg.Domain, "focus.")
 	switch cfg.Owners {
 	case "first", "":
 		f.rule = muc.FirstOwns

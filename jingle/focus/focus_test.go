@@ -3,16 +3,20 @@ package focus
 import (
 	"bytes"
 	"context"
+	"crypto/sha1"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"parley/bridge/api"
 	"parley/internal/store/sqlstore"
 	"parley/internal/token"
 	"parley/muc"
@@ -32,23 +36,53 @@ type world struct {
 
 // calls is a bridge that notes what is wished of it.
 type calls struct {
+	w     *world
 	mu    sync.Mutex
-	last  map[wire.Addr]Conference
+	last  map[string]api.Conference
+	hello api.Hello
 	there bool
 }
 
-func (c *calls) Apply(w Conference) {
+// Apply notes the wish and, as a bridge in the same process would, answers with transports from within the call.
+func (c *calls) Apply(w api.Conference) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old, ok := c.last[w.Room]; ok && w.Version <= old.Version {
+	old, ok := c.last[w.Room]
+	if ok && old.ID == w.ID && w.Version <= old.Version {
 		panic(fmt.Sprintf("version %d after %d", w.Version, old.Version))
 	}
 	c.last[w.Room] = w
+	there := c.there
+	c.mu.Unlock()
+	for _, e := range w.Endpoints {
+		known := slices.ContainsFunc(old.Endpoints, func(o api.Endpoint) bool {
+			return o.ID == e.ID && o.Session == e.Session && o.Restart == e.Restart
+		})
+		if there && !known {
+			c.w.focus.BridgeEvent(api.Event{Transport: transport(w.ID, e.ID, e.Session, e.Restart)})
+		}
+	}
 }
 
-func (c *calls) Available() bool { return c.there }
+func (c *calls) Info() (api.Hello, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hello, c.there
+}
 
-func (c *calls) wish(room wire.Addr) Conference {
+// restart puts another bridge, or none, in place of the bridge, and tells the focus.
+func (c *calls) restart(id string) {
+	c.mu.Lock()
+	c.hello, c.there = api.Hello{Bridge: id}, id != ""
+	hello := c.hello
+	c.mu.Unlock()
+	if id == "" {
+		c.w.focus.BridgeEvent(api.Event{})
+	} else {
+		c.w.focus.BridgeEvent(api.Event{Hello: &hello})
+	}
+}
+
+func (c *calls) wish(room string) api.Conference {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.last[room]
@@ -89,7 +123,11 @@ const room = "r@muc.x.net"
 
 func newWorld(t *testing.T, bridge bool) *world {
 	t.Helper()
-	w := &world{t: t, people: make(map[wire.Addr]*person), calls: &calls{last: make(map[wire.Addr]Conference), there: bridge}}
+	w := &world{t: t, people: make(map[wire.Addr]*person), calls: &calls{last: make(map[string]api.Conference), there: bridge}}
+	w.calls.w = w
+	if bridge {
+		w.calls.hello.Bridge = "b1"
+	}
 	st, err := sqlstore.Open(context.Background(), "sqlite:"+t.TempDir()+"/s.db", sqlstore.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +147,18 @@ func newWorld(t *testing.T, bridge bool) *world {
 		st.Close()
 	})
 	return w
+}
+
+// wished waits until the bridge is asked for what fits.
+func (w *world) wished(fits func(api.Conference) bool) {
+	w.t.Helper()
+	end := time.Now().Add(5 * time.Second)
+	for !fits(w.calls.wish(room)) {
+		if time.Now().After(end) {
+			w.t.Fatalf("the bridge is asked for %+v", w.calls.wish(room))
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (w *world) person(name string) *person {
@@ -240,8 +290,10 @@ func TestGateFollowsTheMembers(t *testing.T) {
 			if !bridge {
 				dan.expect("from='"+room+"/focus'", "<bridgeNotAvailable xmlns='http://jitsi.org/protocol/focus'/>")
 			}
-			if got := w.calls.wish(room); got.Gate != SFU || len(got.Endpoints) != 3 || got.Endpoints[2].ID != "cccccccc" || got.Meeting == "" {
-				t.Errorf("the bridge is asked for %+v", got)
+			if bridge {
+				w.wished(func(c api.Conference) bool {
+					return len(c.Endpoints) == 3 && c.Endpoints[2].ID == "cccccccc" && c.ID != ""
+				})
 			}
 			carl.send("<presence to='" + room + "/cccccccc' type='unavailable'/>")
 			gate(P2P, 2)
@@ -262,9 +314,7 @@ func TestGateFollowsTheMembers(t *testing.T) {
 				}
 				time.Sleep(time.Millisecond)
 			}
-			if got := w.calls.wish(room); len(got.Endpoints) != 0 {
-				t.Errorf("the bridge is asked for %+v", got)
-			}
+			w.wished(func(c api.Conference) bool { return len(c.Endpoints) == 0 })
 		})
 	}
 }
@@ -327,8 +377,12 @@ func TestConferenceRequestByHTTP(t *testing.T) {
 	ann, bob := w.person("ann"), w.person("bob") // sent no conference request by IQ
 	ann.join("aaaaaaaa")
 	bob.join("bbbbbbbb")
-	if list := w.focus.Conferences(); len(list) != 1 || list[0].Gate != P2P {
-		t.Errorf("conferences %+v", list)
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if list := w.focus.Conferences(); len(list) == 1 && list[0].Gate == P2P {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("conferences %+v", list)
+		}
 	}
 	for name, c := range map[string]struct {
 		rec  *httptest.ResponseRecorder
@@ -354,5 +408,162 @@ func TestConferenceRequestByHTTP(t *testing.T) {
 	rec = httptest.NewRecorder()
 	if w.focus.ServeHTTP(rec, r); rec.Code != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d", rec.Code)
+	}
+}
+
+// TestBridgeSessionThroughTheRoom: the whole way of a session, with real rooms and stanzas.
+func TestBridgeSessionThroughTheRoom(t *testing.T) {
+	w := newWorld(t, true)
+	w.focus.OfferChannels("wss://meet.example/", false)
+	ann, bob := w.person("ann"), w.person("bob")
+	attr := func(s, name string) string {
+		_, s, _ = strings.Cut(s, " "+name+"='")
+		s, _, _ = strings.Cut(s, "'")
+		return s
+	}
+	// learn answers the focus's question and returns the offer.
+	learn := func(p *person) string {
+		t.Helper()
+		q := p.expect("type='get'", "disco#info", "from='"+room+"/focus'")
+		p.send("<iq to='" + room + "/focus' type='result' id='" + attr(q, "id") + "'><query xmlns='http://jabber.org/protocol/disco#info'>" +
+			"<feature var='urn:xmpp:jingle:apps:rtp:audio'/><feature var='urn:xmpp:jingle:apps:rtp:video'/><feature var='http://jitsi.org/json-encoded-sources'/></query></iq>")
+		offer := p.expect("action='session-initiate'", "wss://meet.example/colibri-ws/")
+		p.send("<iq to='" + room + "/focus' type='result' id='" + attr(offer, "id") + "'/>")
+		return attr(offer, "sid")
+	}
+	accept := func(p *person, nick, sid string, ssrc uint32) string {
+		t.Helper()
+		p.send("<iq to='" + room + "/focus' type='set' id='acc'><jingle xmlns='urn:xmpp:jingle:1' action='session-accept' sid='" + sid + "'>" +
+			contents(microphone(nick, ssrc), camera(nick, ssrc+1)) + "</jingle></iq>")
+		return p.expect("id='acc'")
+	}
+	ann.request()
+	bob.request()
+	ann.join("aaaaaaaa")
+	bob.join("bbbbbbbb")
+	annSID, bobSID := learn(ann), learn(bob)
+	if got := accept(ann, "aaaaaaaa", annSID, 100); !strings.Contains(got, "type='result'") {
+		t.Fatal(got)
+	}
+	if got := accept(bob, "bbbbbbbb", bobSID, 100); !strings.Contains(got, "<bad-request ") {
+		t.Fatal(got)
+	}
+	if got := accept(bob, "bbbbbbbb", bobSID, 200); !strings.Contains(got, "type='result'") {
+		t.Fatal(got)
+	}
+	ann.expect("action='source-add'", "&quot;s&quot;:200")
+	bob.expect("action='source-add'", "&quot;s&quot;:100")
+	w.wished(func(c api.Conference) bool {
+		return len(c.Endpoints) == 2 && c.Endpoints[0].Remote != nil && len(c.Endpoints[1].Sources) == 2
+	})
+	says := func(muted bool) {
+		t.Helper()
+		bob.send(fmt.Sprintf("<presence to='%s/bbbbbbbb'><SourceInfo>{&quot;bbbbbbbb-a0&quot;:{&quot;muted&quot;:%v}}</SourceInfo></presence>", room, muted))
+		ann.expect("from='"+room+"/bbbbbbbb'", fmt.Sprintf("&quot;muted&quot;:%v", muted))
+	}
+	says(false)
+	ann.send("<iq to='" + room + "/focus' type='set' id='mute'><mute xmlns='http://jitsi.org/jitmeet/audio' jid='" + room + "/bbbbbbbb'>true</mute></iq>")
+	bob.expect("<mute ", "actor='"+room+"/aaaaaaaa'", "from='"+room+"/focus'")
+	ann.expect("id='mute'", "type='result'")
+	muted := func(want bool) {
+		t.Helper()
+		w.wished(func(c api.Conference) bool { return len(c.Endpoints) == 2 && c.Endpoints[1].MuteAudio == want })
+	}
+	muted(true)
+	says(false) // a client that did not obey yet is not believed
+	says(true)
+	if !w.calls.wish(room).Endpoints[1].MuteAudio {
+		t.Error("the bridge lets through who has not obeyed")
+	}
+	says(false)
+	muted(false)
+	// The bridge dies: a new offer, in the same room.
+	w.calls.restart("b2")
+	ann.expect("action='session-terminate'", "sid='"+annSID+"'")
+	if sid := attr(ann.expect("action='session-initiate'"), "sid"); sid == annSID {
+		t.Error("the old session is offered again")
+	}
+	bob.expect("action='session-initiate'")
+	w.calls.restart("")
+	carl := w.person("carl")
+	carl.request()
+	carl.join("cccccccc")
+	ann.expect("from='"+room+"/focus'", "<bridgeNotAvailable ")
+	w.calls.restart("b3")
+	if s := ann.expect("from='"+room+"/focus'", "<presence", "key='bridge-count' value='1'"); strings.Contains(s, "bridgeNotAvailable") {
+		t.Errorf("the focus still says %s", s)
+	}
+	learn(carl)
+}
+
+// TestEventsFromEverywhere lets the room, the bridge and administrators in at the same time; -race and the fake bridge's check of
+// versions are the judges.
+func TestEventsFromEverywhere(t *testing.T) {
+	w := newWorld(t, true)
+	first := w.person("first") // stays, and keeps the room
+	first.in = make(chan string, 100_000)
+	first.request()
+	first.join("ffffffff")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		p := w.person(fmt.Sprint("p", i))
+		p.in = make(chan string, 100_000)
+		nick := fmt.Sprintf("%08d", i)
+		wg.Go(func() {
+			for range 10 {
+				p.send("<presence to='" + room + "/" + nick + "'><x xmlns='http://jabber.org/protocol/muc'/><SourceInfo>{}</SourceInfo></presence>")
+				p.send("<iq to='" + room + "/focus' type='set' id='u'><jingle xmlns='urn:xmpp:jingle:1' action='session-info' sid='1'/></iq>")
+				p.send("<presence to='" + room + "/" + nick + "' type='unavailable'/>")
+			}
+			p.send("<presence to='" + room + "/" + nick + "'><x xmlns='http://jabber.org/protocol/muc'/><SourceInfo>{}</SourceInfo></presence>")
+		})
+	}
+	wg.Go(func() {
+		for i := range 20 {
+			w.calls.restart([]string{"b1", "b2", ""}[i%3])
+			w.focus.Conferences()
+		}
+		w.calls.restart("b9")
+	})
+	wg.Wait()
+	w.wished(func(c api.Conference) bool {
+		list := w.focus.Conferences()
+		return len(c.Endpoints) == 5 && len(list) == 1 && list[0].Members == 5
+	})
+}
+
+// TestOneClientAnswersForAllOfItsHash: who announces a caps hash that is known is not asked.
+func TestOneClientAnswersForAllOfItsHash(t *testing.T) {
+	w := newWorld(t, true)
+	names := []string{"http://jitsi.org/json-encoded-sources", "urn:xmpp:jingle:apps:rtp:audio", "urn:xmpp:jingle:apps:rtp:video"}
+	sum := sha1.Sum([]byte("client/web//x<" + strings.Join(names, "<") + "<"))
+	ver := base64.StdEncoding.EncodeToString(sum[:])
+	join := func(p *person, nick string) {
+		p.request()
+		p.send("<presence to='" + room + "/" + nick + "'><x xmlns='http://jabber.org/protocol/muc'/><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://jitsi.org/jitsi-meet' ver='" + ver + "'/></presence>")
+	}
+	answer := func(p *person, q string) {
+		_, id, _ := strings.Cut(q, " id='")
+		id, _, _ = strings.Cut(id, "'")
+		info := "<identity category='client' type='web' name='x'/>"
+		for _, name := range names {
+			info += "<feature var='" + name + "'/>"
+		}
+		p.send("<iq to='" + room + "/focus' type='result' id='" + id + "'><query xmlns='http://jabber.org/protocol/disco#info'>" + info + "</query></iq>")
+	}
+	ann, bob, carl := w.person("ann"), w.person("bob"), w.person("carl")
+	join(ann, "aaaaaaaa")
+	join(bob, "bbbbbbbb")
+	answer(ann, ann.expect("type='get'", "node='https://jitsi.org/jitsi-meet#"+ver+"'"))
+	ann.expect("action='session-initiate'")
+	join(carl, "cccccccc")
+	for {
+		s := carl.expect("<iq")
+		if strings.Contains(s, "type='get'") {
+			t.Fatalf("the third client is asked: %s", s)
+		}
+		if strings.Contains(s, "action='session-initiate'") {
+			break
+		}
 	}
 }

@@ -12,6 +12,7 @@ const (
 	NSJitsi    = "http://jitsi.org/jitmeet"
 	NSDisco    = "http://jabber.org/protocol/disco#info"
 	NSPing     = "urn:xmpp:ping"
+	NSCaps     = "http://jabber.org/protocol/caps"
 	NSSessions = "urn:xmpp:jingle:1"
 )
 

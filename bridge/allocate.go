@@ -1,0 +1,241 @@
+package bridge
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strconv"
+
+	"parley/bridge/channel"
+)
+
+// pool is how many slots of each medium a receiver with SSRC rewriting has (jitsi.md §10.3).
+const pool = 50
+
+// allocate points the slots of all receivers at what they should get, tells them, and tells senders what is wanted of them.
+// The caller holds mu.
+func (c *Conference) allocate() {
+	to := make(map[*source][]*slot)
+	heights := make(map[*source]int)
+	for _, e := range c.order {
+		e.assign(to, heights)
+	}
+	for _, e := range c.order {
+		for _, s := range e.sources {
+			slots := to[s]
+			if old := s.slots.Load(); !slices.Equal(*old, slots) {
+				s.slots.Store(&slots)
+			}
+			if s.video {
+				s.constrain(heights[s])
+			}
+		}
+	}
+}
+
+// assign points the slots of one receiver. A mapping is announced before the slot may send.
+func (e *Endpoint) assign(to map[*source][]*slot, heights map[*source]int) {
+	c := e.Conference
+	d := e.dialect.Load()
+	c.wantVideo, c.wantAudio = e.video(c.wantVideo), e.audio(c.wantAudio)
+	if d.rewriting {
+		c.wantVideo, c.wantAudio = c.wantVideo[:min(len(c.wantVideo), pool)], c.wantAudio[:min(len(c.wantAudio), pool)]
+	}
+	out := &e.out
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	if out.closed {
+		return
+	}
+	if !d.rewriting {
+		out.project(e, c.wantAudio, c.wantVideo)
+	}
+	var fresh []channel.Mapping
+	out.audio, fresh = e.fill(d, out.audio, c.wantAudio, false)
+	if len(fresh) > 0 {
+		e.channel.Send(channel.AudioSourcesMap{MappedSources: fresh})
+	}
+	out.video, fresh = e.fill(d, out.video, c.wantVideo, true)
+	if len(fresh) > 0 {
+		e.channel.Send(channel.VideoSourcesMap{MappedSources: fresh})
+	}
+	var names []string
+	for _, s := range slices.Concat(out.audio, out.video) {
+		if s.source == nil || !s.want.on {
+			continue
+		}
+		to[s.source] = append(to[s.source], s)
+		if s.video {
+			names = append(names, s.source.name)
+			if h, ok := heights[s.source]; !ok || h >= 0 && (s.want.height < 0 || s.want.height > h) {
+				heights[s.source] = s.want.height
+			}
+		}
+	}
+	if slices.Sort(names); !slices.Equal(names, e.told) && e.channel != nil {
+		e.told = names
+		e.channel.Send(channel.ForwardedSources{Sources: names})
+	}
+}
+
+// project gives a receiver without SSRC rewriting a slot for each source that it should get, under the SSRC that the receiver
+// knows of it, and takes away those of sources that are gone.
+func (o *egress) project(e *Endpoint, audio, video []candidate) {
+	gone := func(s *slot) bool {
+		if !s.pooled && s.source != nil && !s.source.gone && s.ssrc == s.source.ssrc {
+			return false
+		}
+		s.point(nil)
+		delete(o.slots, s.ssrc)
+		return true
+	}
+	o.audio = slices.DeleteFunc(o.audio, gone)
+	o.video = slices.DeleteFunc(o.video, gone)
+	add := func(list []*slot, sources []candidate) []*slot {
+		for _, want := range sources {
+			src := want.source
+			if o.slots[src.ssrc] == nil {
+				s := newSlot(e, src.video, src.ssrc, src.rtx, "")
+				s.point(src)
+				o.slots[s.ssrc] = s
+				list = append(list, s)
+			}
+		}
+		return list
+	}
+	o.audio = add(o.audio, audio)
+	o.video = add(o.video, video)
+}
+
+// fill points slots at sources: first those that are there already, then with rewriting unused slots, new ones up to the size
+// of the pool, and the one that has been idle the longest. It returns the slots, and the mappings to announce.
+func (e *Endpoint) fill(d *dialect, slots []*slot, sources []candidate, video bool) (all []*slot, fresh []channel.Mapping) {
+	out := &e.out
+	place := e.Conference.place
+	clear(place)
+	for i, c := range sources {
+		place[c.source] = i
+	}
+	for _, s := range slots {
+		i, ok := place[s.source]
+		if !ok || s.source.gone {
+			if s.want.on {
+				out.uses++
+				s.used = out.uses
+			}
+			s.want.on = false
+			s.stop()
+			continue
+		}
+		delete(place, s.source)
+		s.turnOn(sources[i])
+	}
+	if !d.rewriting || e.channel == nil {
+		return slots, nil
+	}
+	for _, want := range sources {
+		if _, missing := place[want.source]; !missing {
+			continue
+		}
+		var s *slot
+		if len(slots) < pool {
+			s = e.newPooled(d, len(slots), video)
+			slots = append(slots, s)
+		} else {
+			for _, o := range slots {
+				if !o.want.on && (s == nil || o.used < s.used) {
+					s = o
+				}
+			}
+			if s == nil {
+				break
+			}
+		}
+		s.point(want.source)
+		s.turnOn(want)
+		fresh = append(fresh, s.mapping())
+	}
+	return slots, fresh
+}
+
+func (s *slot) turnOn(c candidate) {
+	s.want.on, s.want.height, s.want.rate = true, c.limit.MaxHeight, c.limit.MaxFrameRate
+}
+
+// newPooled makes a slot with SSRCs that nothing in the conference has.
+func (e *Endpoint) newPooled(d *dialect, n int, video bool) *slot {
+	var pair [2]uint32
+	for i := range pair {
+		for pair[i] == 0 || pair[i] == pair[0] && i == 1 || e.out.slots[pair[i]] != nil || e.Conference.owns(pair[i]) ||
+			pair[i] == d.audioSSRC || pair[i] == d.videoSSRC {
+			pair[i] = rand.Uint32()
+		}
+	}
+	letter := "a"
+	if video {
+		letter = "v"
+	} else {
+		pair[1] = 0
+	}
+	mid := ""
+	if d.midDemux {
+		mid = letter + strconv.Itoa(n)
+	}
+	s := newSlot(e, video, pair[0], pair[1], mid)
+	s.pooled = true
+	e.out.slots[s.ssrc] = s
+	return s
+}
+
+// mapping is the announcement of a slot.
+func (s *slot) mapping() channel.Mapping { return s.mappingOf(s.source) }
+
+func (s *slot) mappingOf(src *source) channel.Mapping {
+	m := channel.Mapping{Source: src.name, Owner: src.owner.ID, SSRC: s.ssrc, MID: s.mid}
+	if s.video {
+		m.RTX, m.VideoType = s.rtx, channel.VideoType(src.videoType)
+		if m.VideoType == "" {
+			m.VideoType = channel.Camera
+		}
+	}
+	return m
+}
+
+// constrain tells the owner of a source the greatest height that any receiver wants, when it has changed.
+func (s *source) constrain(height int) {
+	if s.owner.channel == nil || !s.wasTold && height == 0 || s.wasTold && s.told == height {
+		return
+	}
+	s.told, s.wasTold = height, true
+	s.owner.channel.Send(channel.SenderSourceConstraints{SourceName: s.name, MaxHeight: height})
+}
+
+// aim computes what the slots of a receiver should get at present of their sources, and starts those that wait for a key
+// frame: from what is kept, or else by asking for one. It is called in each tick.
+func (e *Endpoint) aim(c *Conference) {
+	b := c.batch
+	leg, d := e.ready()
+	if leg == nil {
+		return
+	}
+	out := &e.out
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	for _, s := range out.video {
+		if !s.want.on || s.source == nil || out.closed {
+			continue
+		}
+		index, spatial, ok := s.source.levels.choose(s.want.height)
+		if !ok {
+			index, spatial = s.want.stream, guess(s.want.height)
+		}
+		s.want.stream, s.want.spatial, s.want.temporal = index, spatial, temporalFor(s.want.rate)
+		switch {
+		case s.replay != nil || s.current == nil:
+			if !s.resume(b, leg, d) && ok {
+				s.source.request(b, index)
+			}
+		case ok && (s.current.index != index || s.spatial != spatial):
+			s.source.request(b, index)
+		}
+	}
+}

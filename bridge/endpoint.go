@@ -1,0 +1,153 @@
+package bridge
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/bridge/api"
+	"parley/bridge/channel"
+	"parley/bridge/rtp"
+	"parley/internal/event"
+)
+
+// Endpoint is a member of a conference. It takes what comes from its client (RTP, RTCP, State, Message) and sends to it over
+// its Leg. It is safe for concurrent use.
+type Endpoint struct {
+	ID         string
+	Conference *Conference
+
+	epoch   time.Time // of the conference
+	leg     atomic.Pointer[Leg]
+	dialect atomic.Pointer[dialect]
+	session atomic.Int64 // of the transport
+	heard   atomic.Int64 // when something came last, ns since Conference.epoch; 0: never
+
+	message atomic.Pointer[func(data []byte, text bool)]
+
+	in  ingress
+	out egress
+
+	dropped [reasons]atomic.Uint64
+
+	// Guarded by Conference.mu.
+	wish     api.Endpoint
+	joined   time.Duration // after the epoch
+	sources  []*source     // in the order of signalling
+	receive  constraints
+	channel  channel.Conn // nil: none is open
+	told     []string     // the forwarded sources that it was told of
+	activity activity
+	speech   speech
+	recorded [reasons]uint64 // of dropped
+}
+
+// Drop is why a packet was dropped.
+type Drop uint8
+
+const (
+	DropMalformed Drop = iota // not RTP (HB9)
+	DropSource                // an SSRC that the endpoint has not signalled (HB5)
+	DropBudget                // more packets than an endpoint may send (HB9)
+	DropPayload               // a payload type that was not negotiated, or not for this kind of source
+	DropSequence              // a sequence number far from the stream's (HB9)
+	DropMuted                 // of a source that a moderator has muted
+	DropRepair                // a retransmission of nothing, or of what came before
+	DropControl               // malformed RTCP, or too much of it (HB8)
+	DropRoom                  // the Leg has no room
+	reasons
+)
+
+var dropNames = [reasons]string{"media.rtp", "media.ssrc", "media.budget", "media.payload", "media.sequence", "media.muted",
+	"media.rtx", "media.rtcp", "media.full"}
+
+func (d Drop) String() string { return dropNames[d] }
+
+// Dropped returns how many packets were dropped for a reason.
+func (e *Endpoint) Dropped(d Drop) uint64 { return e.dropped[d].Load() }
+
+// record counts what was dropped since the last call, with one line in the log for each reason.
+func (e *Endpoint) record(r *event.Recorder) {
+	for d := range reasons {
+		n := e.dropped[d].Load()
+		if n != e.recorded[d] {
+			r.Reject(d.String(), e.ID, "endpoint", e.ID, "dropped", n)
+			for e.recorded[d]++; e.recorded[d] < n; e.recorded[d]++ {
+				r.Count(d.String())
+			}
+		}
+	}
+}
+
+func (e *Endpoint) drop(d Drop) { e.dropped[d].Add(1) }
+
+func newEndpoint(c *Conference, id string) *Endpoint {
+	e := &Endpoint{ID: id, Conference: c, epoch: c.epoch, joined: time.Since(c.epoch)}
+	e.in.reset()
+	e.out.reset()
+	e.receive.reset()
+	e.dialect.Store(newDialect(api.Receive{}))
+	return e
+}
+
+func (e *Endpoint) bridge() *Bridge { return e.Conference.bridge }
+
+// Attach gives the endpoint its way to the client, in place of the one that it had; nil takes it away.
+func (e *Endpoint) Attach(leg Leg) {
+	if leg == nil {
+		e.leg.Store(nil)
+		return
+	}
+	e.leg.Store(&leg)
+	e.Conference.dirty.Store(true)
+}
+
+// ready returns the leg when media can go out over it, else nil.
+func (e *Endpoint) ready() (Leg, *dialect) {
+	leg := e.leg.Load()
+	if leg == nil || !(*leg).Ready() {
+		return nil, nil
+	}
+	return *leg, e.dialect.Load()
+}
+
+// State takes a change of the transport's state and tells the focus.
+func (e *Endpoint) State(state, reason string) {
+	c := e.Conference
+	if state == api.Connected {
+		c.dirty.Store(true)
+	}
+	c.bridge.event(api.Event{State: &api.State{Conference: c.ID, Endpoint: e.ID, Session: int(e.session.Load()), State: state, Reason: reason}})
+}
+
+// Messages sets who takes the messages of the data channel (channel.Data has the method for it).
+func (e *Endpoint) Messages(f func(data []byte, text bool)) { e.message.Store(&f) }
+
+// Message takes a message of the data channel. Without anybody to take it, it is dropped.
+func (e *Endpoint) Message(data []byte, text bool) {
+	if f := e.message.Load(); f != nil {
+		(*f)(data, text)
+	}
+}
+
+// egress is what goes out to one endpoint.
+type egress struct {
+	mu       sync.Mutex       // guards what follows; the Leg is called under it
+	slots    map[uint32]*slot // by SSRC
+	audio    []*slot
+	video    []*slot
+	sequence uint16 // transport-wide
+	header   rtp.Header
+	scratch  [512]byte  // a dependency descriptor
+	repair   rtp.Packet // that is sent again
+	again    packet     // of a replay
+	report   []byte     // scratch for RTCP
+	uses     uint64     // counts slots that were turned off
+	budget   controlBudget
+	closed   bool
+}
+
+func (o *egress) reset() {
+	o.slots = make(map[uint32]*slot)
+	o.budget.reset()
+}

@@ -1,0 +1,206 @@
+package bridge
+
+import (
+	"encoding/binary"
+
+	"parley/bridge/rtp"
+	"parley/bridge/rtp/codec"
+	"parley/bridge/udp"
+)
+
+// growth is by how much a packet may become longer on its way: header extensions, and the original sequence number of a
+// retransmission.
+const growth = 96 + codec.DescriptorGrowth
+
+// Of a note, which is kept with each sent packet for its retransmission (rtp.Origin): what was rewritten in it.
+const (
+	noteMarker = 1 << 31 // the marker was set
+	noteCodec  = 1<<24 - 1
+)
+
+// noDescriptor leaves the sender's dependency descriptor out.
+var noDescriptor = []byte{}
+
+// omit closes the place of a packet that the slot does not get.
+func (s *slot) omit(p *packet) {
+	if p.kind == vp8 && p.read {
+		s.pictures.Drop(p.vp8.PictureBits, codec.Numbers{Picture: p.vp8.Picture, TL0: p.vp8.TL0})
+	}
+	s.order.Drop(p.id, p.Sequence())
+}
+
+// send writes a packet to the receiver, in its place of the slot's stream. The caller holds egress.mu of the receiver.
+func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
+	out := &s.receiver.out
+	h := &out.header
+	payload := d.payload[p.kind]
+	if payload == 0 {
+		s.order.Drop(p.id, p.Sequence())
+		return
+	}
+	*h = rtp.Header{PayloadType: payload, SSRC: s.ssrc, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now)}
+	note := uint32(0)
+	switch {
+	case p.kind == vp8 && p.read && p.vp8.HasPicture:
+		n, ok := s.pictures.Map(p.vp8.PictureBits, codec.Numbers{Picture: p.vp8.Picture, TL0: p.vp8.TL0})
+		if !ok {
+			s.order.Drop(p.id, p.Sequence())
+			return
+		}
+		note = n.Note()
+	case p.kind == vp9 && p.read && p.vp9.HasPicture:
+		n, ok := s.pictures.Map(p.vp9.PictureBits, codec.Numbers{Picture: p.vp9.Picture, TL0: p.vp9.TL0})
+		if !ok {
+			s.order.Drop(p.id, p.Sequence())
+			return
+		}
+		note = n.Note()
+	case p.kind == av1 && p.deps != nil && d.rewrite.IDs.DependencyDescriptor != 0:
+		w, ok := s.sequel.Map(&p.dep)
+		if !ok {
+			s.order.Drop(p.id, p.Sequence())
+			return
+		}
+		note = uint32(w.Number) | uint32(w.Shift&63)<<16
+		if active := p.deps.Structure().UpTo(s.spatial, s.temporal); active&p.dep.Active != p.dep.Active {
+			w.Restrict, w.Active = true, active&p.dep.Active
+		}
+		h.Descriptor = out.scratch[:p.dep.Rewrite(out.scratch[:], w)]
+	}
+	if h.Marker = p.Marker(); s.video && s.last(p) {
+		h.Marker = true
+	}
+	if h.Marker {
+		note |= noteMarker
+	}
+	place, verdict := s.order.Forward(p.id, p.Sequence(), p.Timestamp(), note)
+	if verdict != rtp.Forwarded {
+		if verdict == rtp.Restarted {
+			s.stop()
+		}
+		return
+	}
+	h.Sequence, h.Timestamp = place.Sequence, place.Timestamp
+	s.shift = place.Timestamp - p.Timestamp()
+	s.payload, s.clock = payload, p.clock
+
+	room := leg.Reserve(len(p.Bytes()) + growth)
+	if room == nil {
+		s.receiver.drop(DropRoom)
+		return
+	}
+	h.TransportCC = out.sequence
+	w, err := d.rewrite.Write(room, &p.Packet, p.from, h)
+	if err != nil {
+		leg.Commit(b, 0, s.ssrc, false)
+		return
+	}
+	renumber(room[w.Size-len(p.Payload()):w.Size], p.kind, note)
+	if w.TransportCC != 0 {
+		out.sequence++
+	}
+	leg.Commit(b, w.Size, s.ssrc, h.Marker || !s.video)
+	s.packets++
+	s.octets += uint32(len(p.Payload()))
+	s.sent, s.sentAt = true, p.at
+}
+
+// renumber writes the numbers of a note into a payload.
+func renumber(payload []byte, k kind, note uint32) {
+	switch n := codec.Noted(note & noteCodec); k {
+	case vp8:
+		var d codec.VP8
+		if d.Parse(payload) == nil {
+			d.SetPicture(n.Picture)
+			d.SetTL0(n.TL0)
+		}
+	case vp9:
+		var d codec.VP9
+		if d.Parse(payload) == nil {
+			d.SetPicture(n.Picture)
+			d.SetTL0(n.TL0)
+		}
+	}
+}
+
+// repair sends again what had a sequence number, as a retransmission (RFC 4588) when the receiver has that, else as it was.
+// It reports whether it could. The caller holds egress.mu.
+func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
+	o, ok := s.order.Origin(seq)
+	if !ok || !o.Sent {
+		return false
+	}
+	st := s.origin(o.Stream)
+	if st == nil {
+		return false
+	}
+	st.mu.Lock()
+	buffer := st.store.get(o.Sequence)
+	if buffer != nil {
+		buffer.Retain()
+	}
+	st.mu.Unlock()
+	if buffer == nil {
+		return false
+	}
+	defer buffer.Release()
+	out := &s.receiver.out
+	p, h := &out.repair, &out.header
+	if p.Parse(buffer.Bytes) != nil || p.Sequence() != o.Sequence {
+		return false
+	}
+	from := st.source.owner.dialect.Load()
+	k, ids := from.kinds[p.PayloadType()], from.rewrite.IDs
+	payload := d.payload[k]
+	again := d.rtx[payload]
+	*h = rtp.Header{
+		PayloadType: payload, SSRC: s.ssrc, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
+		Sequence: seq, Timestamp: p.Timestamp() + o.Shift, Marker: o.Note&noteMarker != 0, TransportCC: out.sequence,
+	}
+	if v := p.Extension(ids.DependencyDescriptor); k == av1 && ids.DependencyDescriptor != 0 && len(v) >= 3 && len(v) <= len(out.scratch) {
+		h.Descriptor = out.scratch[:copy(out.scratch[:], v)]
+		redescribe(h.Descriptor, o.Note)
+	}
+	room := leg.Reserve(len(p.Bytes()) + growth)
+	if room == nil {
+		s.receiver.drop(DropRoom)
+		return false
+	}
+	var w rtp.Written
+	var err error
+	if s.rtx != 0 && again != 0 {
+		h.PayloadType, h.SSRC, h.Sequence = again, s.rtx, s.repairs
+		w, err = d.rewrite.WriteRTX(room, p, ids, h, seq)
+	} else {
+		w, err = d.rewrite.Write(room, p, ids, h)
+	}
+	if err != nil {
+		leg.Commit(b, 0, h.SSRC, false)
+		return false
+	}
+	renumber(room[w.Size-len(p.Payload()):w.Size], k, o.Note)
+	if w.TransportCC != 0 {
+		out.sequence++
+	}
+	if h.SSRC == s.rtx {
+		s.repairs++
+	}
+	leg.Commit(b, w.Size, h.SSRC, true)
+	return true
+}
+
+// redescribe writes the numbers of a note into a dependency descriptor: frame_number, and the template id, in the descriptor
+// and in the structure that it may hold (A.8.2: frame_dependency_template_id are the lower six bits of the first byte, and
+// template_id_offset follows the five flags).
+//
+//	| s e template  |        frame_number           | f f f f f offset| ...
+func redescribe(d []byte, note uint32) {
+	shift := byte(note >> 16 & 63)
+	d[0] = d[0]&0xc0 | (d[0]+shift)&63
+	binary.BigEndian.PutUint16(d[1:], uint16(note))
+	if len(d) > 4 && d[3]&0x80 != 0 {
+		offset := (d[3]&7<<3 | d[4]>>5) + shift&63
+		d[3] = d[3]&^7 | offset>>3&7
+		d[4] = d[4]&0x1f | offset<<5
+	}
+}

@@ -1,0 +1,198 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// backoff is waited for before the bridge is started again, by how often it has died in a row.
+var backoff = []time.Duration{0, 100 * time.Millisecond, time.Second, 5 * time.Second}
+
+const (
+	healthy = 30 * time.Second // a bridge that lived so long did not die in a row
+	toEnd   = 8 * time.Second  // for a bridge that was asked to end; then it is killed
+	toSpeak = 2 * time.Second  // for a bridge that has the lock to say who it is
+)
+
+// Child keeps a bridge running for a data directory. The bridge is a process of its own session: neither Ctrl-C in the
+// terminal nor the end of the front ends it. A front that finds a bridge with the same arguments adopts it, and the media
+// has gone on meanwhile.
+type Child struct {
+	Data   string   // directory, see Open
+	Path   string   // program
+	Args   []string // of the program, which must hand the same to Open
+	Env    []string // nil: our own
+	Stderr *os.File // what the bridge inherits for its output and log; nil: our own. It must outlive the front
+	Log    *slog.Logger
+}
+
+// bridge is a bridge that runs.
+type bridge struct {
+	*process
+	since  time.Time
+	exited <-chan error // what Wait said of our own child; nil for one that we adopted
+}
+
+// Run adopts or starts the bridge, and starts it again when it dies, until the context ends: then it ends the bridge, and
+// returns when that is gone.
+func (c *Child) Run(ctx context.Context) error {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	for deaths := 0; ; deaths++ {
+		if deaths > 0 && !pause(ctx, backoff[min(deaths, len(backoff))-1]) {
+			return c.endAny()
+		}
+		b, err := c.run(ctx)
+		if ctx.Err() != nil && b == nil {
+			return c.endAny()
+		}
+		if err != nil {
+			c.Log.Error("the bridge could not be started", "err", err)
+			continue
+		}
+		if b.wait(ctx) != nil {
+			return c.end(b)
+		}
+		lived := time.Since(b.since)
+		c.Log.Error("the bridge has ended", "pid", b.pid, "status", b.status(), "lived", lived.Round(time.Millisecond))
+		b.release()
+		if lived >= healthy {
+			deaths = 0
+		}
+	}
+}
+
+// pause waits, and reports whether to go on.
+func pause(ctx context.Context, d time.Duration) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	if d == 0 {
+		return true
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// run returns a bridge that runs: the one that is there, or a new one.
+func (c *Child) run(ctx context.Context) (*bridge, error) {
+	b, r, err := c.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if b != nil {
+		if slices.Equal(r.Args, c.Args) && r.Protocol == protocol {
+			c.Log.Info("the bridge of a former run goes on", "pid", b.pid)
+			return b, nil
+		}
+		c.Log.Info("the bridge of a former run is set up otherwise, and is replaced", "pid", b.pid)
+		if err := c.end(b); err != nil {
+			return nil, err
+		}
+	}
+	return c.start()
+}
+
+// find returns the bridge that holds the data directory's lock, and what it says of itself; nil when there is none.
+func (c *Child) find(ctx context.Context) (*bridge, record, error) {
+	var last error
+	for until := time.Now().Add(toSpeak); time.Now().Before(until); {
+		lock, err := tryLock(c.Data)
+		if err == nil {
+			return nil, record{}, lock.Close()
+		}
+		if !errors.Is(err, ErrBusy) {
+			return nil, record{}, err
+		}
+		r, err := readRecord(c.Data)
+		if err == nil {
+			var p *process
+			if p, err = hold(r.PID, r.Start); err == nil {
+				return &bridge{process: p, since: time.Now()}, r, nil
+			}
+		}
+		if last = err; !pause(ctx, 10*time.Millisecond) { // it is starting, or ending
+			return nil, record{}, ctx.Err()
+		}
+	}
+	return nil, record{}, fmt.Errorf("a process holds %s in %s and does not say which: %w", lockFile, c.Data, last)
+}
+
+func (c *Child) start() (*bridge, error) {
+	cmd := exec.Command(c.Path, c.Args...)
+	cmd.Env = c.Env
+	cmd.Stdout, cmd.Stderr = c.Stderr, c.Stderr
+	if c.Stderr == nil {
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p, err := hold(cmd.Process.Pid, startOf(cmd.Process.Pid))
+	if err != nil { // it has ended already: not yet waited for, so that its number is still its own
+		cmd.Process.Kill()
+		return nil, errors.Join(cmd.Wait(), err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	c.Log.Info("the bridge is started", "pid", p.pid)
+	return &bridge{process: p, since: time.Now(), exited: exited}, nil
+}
+
+// status says how a bridge has ended.
+func (b *bridge) status() string {
+	if b.exited == nil {
+		return "unknown, it was adopted"
+	}
+	if err := <-b.exited; err != nil {
+		return err.Error()
+	}
+	return "exit status 0"
+}
+
+// end asks a bridge to end, and kills it if it does not.
+func (c *Child) end(b *bridge) error {
+	defer b.release()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if err := b.signal(s); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("bridge %d: %w", b.pid, err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), toEnd)
+		err := b.wait(ctx)
+		cancel()
+		if err == nil {
+			c.Log.Info("the bridge is ended", "pid", b.pid, "status", b.status())
+			return nil
+		}
+		c.Log.Error("the bridge does not end", "pid", b.pid, "signal", s.String())
+	}
+	return fmt.Errorf("bridge %d does not end", b.pid)
+}
+
+// endAny ends the bridge that there is, if any.
+func (c *Child) endAny() error {
+	ctx, cancel := context.WithTimeout(context.Background(), toSpeak)
+	defer cancel()
+	b, _, err := c.find(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // not even the directory
+	}
+	if err != nil || b == nil {
+		return err
+	}
+	return c.end(b)
+}

@@ -1,0 +1,27 @@
+// Package link joins the focus to a bridge that is another process: a child of the server on the same machine (Child), or
+// later a bridge on another machine. Client is in the front, which is the process of the focus; Server is in the bridge.
+//
+// What travels are the values of package api, as JSON in frames:
+//
+//	length, 4 bytes, most significant first, at most 8 MiB
+//	message, a JSON object with exactly one member
+//
+//	front → bridge                             bridge → front
+//	{"front": {protocol, id, conferences}}     {"refused": "why"}, and the end
+//	                                           {"event": {"hello": ...}}
+//	{"apply": api.Conference}                  {"applied": {id, version}}
+//	{"drain": true}                            {"event": api.Event}
+//	{"ping": true}                             {"ping": true}
+//
+// The front speaks first, and the bridge answers with its Hello. Anything out of place closes the connection and is
+// counted. Each side pings when it has had nothing to say for 10 s, and gives up a peer that it has not heard for 30 s.
+//
+// Both directions are level-triggered, so that a slow peer costs no more memory than there is state: of a conference the
+// front keeps the newest wish, sends one at a time, and the next one when the bridge has acknowledged it; of an endpoint
+// the bridge keeps the newest Transport and states, and of a conference the newest Speaker. A front that comes back, or one
+// that takes over after the former was killed, is told all of these after the Hello.
+//
+// A bridge has one front at a time. Who comes second is refused until the first one is gone. Without a front its
+// conferences go on for a grace of 5 minutes; then they are ended, and so is Server.Run. A conference that a new front has
+// not spoken for in the same time is ended too.
+package link

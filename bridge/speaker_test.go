@@ -1,0 +1,92 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+
+	"parley/bridge/channel"
+)
+
+// speak sends 20 ms packets of the given levels; 0 sends nothing.
+func speak(w *world, d time.Duration, seq *uint16, levels map[string]func(n int) int) {
+	for n := range int(d / Period) {
+		for id, level := range levels {
+			if l := level(n); l != 0 {
+				w.send(id, in{ssrc: uint32(id[0]), seq: *seq, timestamp: uint32(*seq) * 960, payload: 111, level: l, body: []byte("x")})
+			}
+		}
+		*seq++
+		w.pass(Period)
+	}
+}
+
+func TestDominantSpeaker(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []string{"a", "b", "c"} {
+		w.join(id, nil, audioSource(id+"-a0", uint32(id[0])))
+	}
+	var seq uint16
+	talk := func(n int) int { // syllables: 160 ms of voice, 40 ms of pause
+		if n%10 >= 8 {
+			return 75
+		}
+		return 25 + n%7
+	}
+	noise := func(int) int { return 90 }
+	dominant := func() string {
+		m, _ := last[channel.DominantSpeakerEndpointChangeEvent](w.conns["c"])
+		return m.DominantSpeakerEndpoint
+	}
+	speak(w, 2*time.Second, &seq, map[string]func(int) int{"a": noise, "b": noise, "c": noise})
+	if dominant() != "" {
+		t.Errorf("%q is dominant in silence", dominant())
+	}
+	for start := range 10 {
+		speak(w, time.Second, &seq, map[string]func(int) int{"b": func(n int) int {
+			if n >= start && n < start+5 {
+				return 1
+			}
+			return 90
+		}})
+		if dominant() != "" {
+			t.Fatalf("a cough of 100 ms made %q dominant where nobody was", dominant())
+		}
+	}
+	speak(w, time.Second, &seq, map[string]func(int) int{"a": talk, "b": noise, "c": noise})
+	if dominant() != "a" {
+		t.Fatalf("%q is dominant after a second of a", dominant())
+	}
+	cough := func(start int) func(int) int {
+		return func(n int) int {
+			if n >= start && n < start+5 {
+				return 1
+			}
+			return 90
+		}
+	}
+	for start := range 10 { // wherever it falls; a talks, and a is silent
+		speak(w, time.Second, &seq, map[string]func(int) int{"a": talk, "b": cough(20 + start), "c": noise})
+		speak(w, 1500*time.Millisecond, &seq, map[string]func(int) int{"a": noise, "b": cough(20 + start), "c": noise})
+		if dominant() != "a" {
+			t.Fatalf("a cough of 100 ms at %d made %q dominant", start, dominant())
+		}
+	}
+	speak(w, time.Second, &seq, map[string]func(int) int{"a": talk, "b": noise, "c": noise})
+	speak(w, time.Second, &seq, map[string]func(int) int{"a": noise, "b": talk, "c": noise})
+	if dominant() != "b" {
+		t.Fatalf("%q is dominant after a second of b", dominant())
+	}
+	speak(w, 3*time.Second, &seq, map[string]func(int) int{"a": talk, "b": talk, "c": noise})
+	if dominant() != "b" {
+		t.Errorf("%q is dominant although b went on", dominant())
+	}
+	speak(w, time.Second, &seq, map[string]func(int) int{"c": talk})
+	m, _ := last[channel.DominantSpeakerEndpointChangeEvent](w.conns["a"])
+	if m.DominantSpeakerEndpoint != "c" || len(m.PreviousSpeakers) != 2 || m.PreviousSpeakers[0] != "b" || m.PreviousSpeakers[1] != "a" || m.Silence {
+		t.Errorf("%+v", m)
+	}
+	w.pass(5 * time.Second)
+	if m, _ := last[channel.DominantSpeakerEndpointChangeEvent](w.conns["a"]); !m.Silence {
+		t.Error("no silence after 5 s of it")
+	}
+}
