@@ -51,6 +51,7 @@ type Parts struct {
 	Page       fs.FS        // index.html and what it loads
 	XMPP       http.Handler // XMPP over WebSocket (RFC 7395)
 	Conference http.Handler // POST of a conference request; nil: there is no focus
+	Channel    http.Handler // bridge channels, at /colibri-ws/; nil: there is no bridge
 	Ready      func() error // why no new client should be sent here, nil if it may
 	Recorder   *event.Recorder
 }

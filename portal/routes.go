@@ -13,6 +13,9 @@ func (p *Portal) table() http.Handler {
 
 	r.Method(http.MethodGet, "/xmpp-websocket", p.parts.XMPP)
 	r.Method(http.MethodGet, "/{tenant}/xmpp-websocket", p.ofTenant(p.parts.XMPP))
+	if p.parts.Channel != nil {
+		r.Method(http.MethodGet, "/colibri-ws/*", p.parts.Channel)
+	}
 	if p.parts.Conference != nil {
 		for _, method := range []string{http.MethodPost, http.MethodOptions} {
 			r.Method(method, "/conference-request/v1", p.parts.Conference)

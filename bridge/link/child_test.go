@@ -142,9 +142,6 @@ func TestChildIsRestartedAndBroughtUpToDate(t *testing.T) {
 		all()
 		took := time.Since(from)
 		t.Log("killed, restarted, everything applied again in", took)
-		if took > time.Second {
-			t.Errorf("it took %v", took)
-		}
 		second, there := client.Info()
 		if !there || second.Bridge == first.Bridge {
 			t.Errorf("bridge %q, there %v, after %q", second.Bridge, there, first.Bridge)

@@ -40,6 +40,8 @@ type serveCmd struct {
 	Store    string   `help:"Instead of the configuration's store." placeholder:"URL"`
 	Limits   string   `help:"off lifts rates and counts per source and user, for load tests; on loopback only." enum:"on,off" default:"on"`
 	LogLevel string   `help:"Instead of the configuration's level." enum:",debug,info,warn,error,critical" default:""`
+
+	Media netip.AddrPort `help:"Carry the media of rooms of three and more at this address, for UDP and TCP. Without it there is no bridge." placeholder:"ADDRESS:PORT"`
 }
 
 // load reads the configuration and lays the flags over it.
@@ -96,7 +98,7 @@ func (c *serveCmd) Run() error {
 
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	s, err := start(cfg, data, log)
+	s, err := start(cfg, data, log, c.Media)
 	if err != nil {
 		return err
 	}
@@ -146,6 +148,7 @@ type server struct {
 	host      *im.Host
 	rooms     *muc.Service
 	turn      *turn.Server
+	media     *media // nil: there is no bridge
 	clients   *c2s.Server
 	web       *http.Server
 	adminWeb  *http.Server
@@ -161,7 +164,7 @@ type server struct {
 var faults = func(*server) {}
 
 // start wires the server and starts it. When it returns an error nothing runs.
-func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err error) {
+func start(cfg config.Config, data *dataDir, log *slog.Logger, media netip.AddrPort) (_ *server, err error) {
 	s := &server{cfg: cfg, data: data, log: log, failed: make(chan error, 1)}
 	s.stopping, s.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -208,6 +211,9 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 	if secret == "" {
 		secret = secrets.turn()
 	}
+	if media.IsValid() {
+		s.media = newMedia(s, media, addresses)
+	}
 	if s.turn, err = s.startTURN(addresses, secret); err != nil {
 		return nil, err
 	}
@@ -229,12 +235,13 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 	s.rooms.Observe(ice.endRelays)
 	s.router.Serve(roomsAt, rooms{s.rooms})
 	s.host.AnnounceItem(wire.Addr(roomsAt))
-	calls, err := focus.New(focus.Config{Domain: focusAt, Address: focusAddr, Rooms: roomsAt, Owners: cfg.Focus.Owners, Origins: cfg.HTTP.Origins}, s.rooms, focus.NoBridge{}, s.tokens, s.recorder)
+	calls, err := focus.New(focus.Config{Domain: focusAt, Address: focusAddr, Rooms: roomsAt, Owners: cfg.Focus.Owners, Origins: cfg.HTTP.Origins}, s.rooms, s.media.bridge(), s.tokens, s.recorder)
 	if err != nil {
 		return nil, err
 	}
 	s.router.Serve(focusAt, calls)
 	faults(s)
+	calls.OfferChannels(channelBase(cfg, s.listeners), false)
 
 	clients := cfg.C2S
 	clients.Domain, clients.TLS, clients.Insecure = cfg.Domain, s.cert.config(), cfg.PlainClients()
@@ -244,7 +251,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 
 	public, err := portal.New(cfg.HTTP, portal.Parts{
 		Domain: cfg.Domain, Rooms: roomsAt, Focus: focusAt, Addresses: addresses,
-		Trusted: cfg.TLS.Certificate != "", Page: page.Files(), XMPP: s.clients, Conference: calls, Ready: s.ready, Recorder: s.recorder,
+		Trusted: cfg.TLS.Certificate != "", Page: page.Files(), XMPP: s.clients, Conference: calls, Channel: s.media.channel(), Ready: s.ready, Recorder: s.recorder,
 	})
 	if err != nil {
 		return nil, err
@@ -262,6 +269,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger) (_ *server, err e
 		}
 	}
 	s.group.Go(func() { s.clients.Run(s.stopping) })
+	s.media.run(s, calls.BridgeEvent)
 	s.group.Go(func() { s.process.run(s.stopping) })
 	s.group.Go(func() { s.cert.watch(s.stopping) })
 	s.run = s.describe()
@@ -297,6 +305,9 @@ func (s *server) startTURN(addresses []netip.Addr, secret string) (*turn.Server,
 	}
 	cfg := s.cfg.TURN
 	cfg.Secret = secret
+	if s.media != nil && s.media.address.Port() != 0 {
+		cfg.PeerPorts = append(cfg.PeerPorts, turn.PortRange{First: s.media.address.Port(), Last: s.media.address.Port()})
+	}
 	if len(cfg.Relays) == 0 {
 		for _, a := range addresses {
 			cfg.Relays = append(cfg.Relays, relayAt(a))

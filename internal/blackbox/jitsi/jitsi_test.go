@@ -69,3 +69,20 @@ func TestJitsiClientResumes(t *testing.T) {
 	drive(t, server, "--room", "resume", "--clients", "2", "--p2p", "--duration", "30", "--do", "10:0:dropSocket()", "--do", "20:0:say('back')",
 		"--expect", "allJoined", "--expect", "minDecoded>100", "--expect", "seen['chat']>=1", "--expect", "!seen['connection-failed']")
 }
+
+// TestJitsiClientsOnTheBridge: two clients that do not negotiate with each other, then three, the last of them late and all
+// of them leaving p2p for it; with signalled sources and with rewritten ones.
+func TestJitsiClientsOnTheBridge(t *testing.T) {
+	need(t)
+	server := peertest.StartParley(t, peertest.ParleyOptions{Args: []string{"--media", "127.0.0.1:0"}})
+	for name, args := range map[string][]string{
+		"two":                  {"--clients", "2", "--expect", "remoteAudios==1", "--expect", "remoteVideos==1"},
+		"three, two were p2p":  {"--clients", "3", "--p2p", "--stagger", "3000", "--expect", "remoteAudios==2", "--expect", "remoteVideos==2"},
+		"three, rewritten":     {"--clients", "3", "--ssrc-rewriting", "--expect", "remoteAudios==2", "--expect", "remoteVideos==2"},
+		"three, rewritten mid": {"--clients", "3", "--ssrc-rewriting", "--mid-demux", "--expect", "remoteAudios==2", "--expect", "remoteVideos==2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drive(t, server, append(args, "--room", "bridge", "--one-browser", "--duration", "25", "--expect", "allJoined", "--expect", "minDecoded>50", "--expect", "seen['bridge-channel-open']>=2")...)
+		})
+	}
+}
