@@ -154,6 +154,13 @@ func (c *client) send(text string) {
 	}
 }
 
+// push is send to a server that may have closed already.
+func (c *client) push(text string) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	c.ws.Write(ctx, websocket.MessageText, []byte(text))
+}
+
 func (c *client) read() (string, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()

@@ -215,7 +215,7 @@ func TestHB6MessagesAreDropped(t *testing.T) {
 func TestHB6LimitsClose(t *testing.T) {
 	flood := func(c *client) {
 		for range 60 {
-			c.send(`{"colibriClass":"EndpointStats"}`)
+			c.push(`{"colibriClass":"EndpointStats"}`)
 		}
 	}
 	for _, tt := range []struct {
@@ -223,9 +223,9 @@ func TestHB6LimitsClose(t *testing.T) {
 		do   func(c *client)
 		code int
 	}{
-		{"one byte too many", func(c *client) { c.send(sized(MaxMessage + 1)) }, CloseTooBig},
-		{"1 MB", func(c *client) { c.send(sized(1 << 20)) }, CloseTooBig},
-		{"deep", func(c *client) { c.send(nested(MaxDepth + 1)) }, CloseLimit},
+		{"one byte too many", func(c *client) { c.push(sized(MaxMessage + 1)) }, CloseTooBig},
+		{"1 MB", func(c *client) { c.push(sized(1 << 20)) }, CloseTooBig},
+		{"deep", func(c *client) { c.push(nested(MaxDepth + 1)) }, CloseLimit},
 		{"60 messages at once", flood, CloseLimit},
 	} {
 		t.Run("HB6 "+tt.name, func(t *testing.T) {
