@@ -54,11 +54,11 @@ var fences = map[string][]string{
 // direct are the modules that go.mod may require directly. A new one needs a page in docs/decisions.
 var direct = []string{
 	"github.com/BurntSushi/toml", "github.com/alecthomas/kong", "github.com/coder/websocket", "github.com/go-chi/chi/v5",
-	"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "github.com/lib/pq", "github.com/pion/interceptor", "github.com/pion/logging",
-	"github.com/pion/stun/v4", "github.com/pion/turn/v5", "github.com/pion/webrtc/v4", "github.com/pressly/goose/v3",
-	"github.com/prometheus/client_golang", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "golang.org/x/crypto",
-	"golang.org/x/net", "golang.org/x/sys", "golang.org/x/text", "golang.org/x/time", "mellium.im/sasl", "mellium.im/xmpp",
-	"modernc.org/sqlite", "pgregory.net/rapid",
+	"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "github.com/lib/pq", "github.com/pion/datachannel", "github.com/pion/dtls/v3",
+	"github.com/pion/ice/v4", "github.com/pion/interceptor", "github.com/pion/logging", "github.com/pion/rtcp", "github.com/pion/rtp",
+	"github.com/pion/sctp", "github.com/pion/srtp/v3", "github.com/pion/stun/v4", "github.com/pion/turn/v5", "github.com/pion/webrtc/v4",
+	"github.com/pressly/goose/v3", "github.com/prometheus/client_golang", "github.com/rogpeppe/go-internal", "go.uber.org/goleak",
+	"golang.org/x/crypto", "golang.org/x/sys", "golang.org/x/text", "mellium.im/sasl", "mellium.im/xmpp", "modernc.org/sqlite", "pgregory.net/rapid",
 }
 
 type source struct {
@@ -77,7 +77,7 @@ func sources(t *testing.T) []source {
 			return err
 		}
 		name := d.Name()
-		if d.IsDir() && (name == "testdata" || name == "node_modules" || name == "depstmp" || strings.HasPrefix(name, ".") && p != root) {
+		if d.IsDir() && (name == "testdata" || name == "node_modules" || strings.HasPrefix(name, ".") && p != root) {
 			return filepath.SkipDir
 		}
 		if !strings.HasSuffix(name, ".go") {
