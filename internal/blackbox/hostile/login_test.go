@@ -265,3 +265,17 @@ func TestHA7Conflict(t *testing.T) {
 	b.Ping()
 	c.Ping()
 }
+
+// TestHA5PlainWithoutTLS: neither offered nor taken, and counted.
+func TestHA5PlainWithoutTLS(t *testing.T) {
+	before := counted(t, "auth.plain")
+	p := dial(t)
+	if f := p.Open(); strings.Contains(f, "<mechanism>PLAIN</mechanism>") || strings.Contains(f, "OAUTHBEARER") {
+		t.Errorf("offered without TLS: %s", f)
+	}
+	p.Auth("PLAIN", "\x00ann\x00ann-password")
+	p.Expect("<failure", "<encryption-required/>")
+	if counted(t, "auth.plain") != before+1 {
+		t.Error("not counted")
+	}
+}
