@@ -38,7 +38,7 @@ var may = map[string][]string{
 	// Composed of every room's own Config, and started by cmd alone.
 	"internal/config": {"internal", "xmpp", "muc", "jingle", "turn", "bridge", "portal"},
 	"internal/doctor": {"internal", "turn"},
-	"internal/bench":  {"internal", "xmpp"},
+	"internal/bench":  {"internal", "xmpp", "bridge"},
 }
 
 // fences lists libraries that only some rooms may import.

@@ -1,0 +1,125 @@
+package journal
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Records of part 0 begin with one of these.
+const (
+	sayPart  = 'p' // number (uvarint) and name of a part
+	sayWhole = 'w' // the snapshot is complete
+)
+
+// Start replays what the last process left and begins a new generation. When it returns the old files are gone. It fails
+// only if the old files can neither be read nor removed: a journal that cannot be written is off, is logged, and is tried
+// again.
+func (j *Journal) Start() error {
+	if j == nil {
+		return nil
+	}
+	if err := j.replay(); err != nil {
+		j.o.Events.Hurt(EventDamaged, "journal", "err", err.Error())
+		for _, p := range j.parts {
+			p.source.Reset()
+		}
+		if err := removeBefore(j.dir, math.MaxInt64); err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+	}
+	for _, p := range j.parts {
+		if f, ok := p.source.(Finisher); ok {
+			f.Replayed()
+		}
+	}
+	j.turn()
+	ctx, cancel := context.WithCancel(context.Background())
+	j.cancel, j.done = cancel, make(chan struct{})
+	go j.run(ctx)
+	return nil
+}
+
+// turn begins a new generation: what is appended goes there from now on, every source says what is live, and then the
+// old files are not needed any more.
+func (j *Journal) turn() {
+	next, err := j.begin()
+	if err == nil {
+		for _, p := range j.parts {
+			p.source.Snapshot(func(record []byte) { j.append(p.number, whole, nil, record) })
+		}
+		j.append(0, whole, nil, []byte{sayWhole})
+		j.Flush()
+	}
+	j.write.Lock()
+	defer j.write.Unlock()
+	if err == nil && j.file == nil {
+		return // it failed meanwhile, and all files are gone
+	}
+	if err == nil {
+		err = removeBefore(j.dir, next)
+	}
+	if err != nil {
+		j.failLocked(err)
+		return
+	}
+	if j.old != nil {
+		j.old.close()
+		j.old = nil
+	}
+	j.limit, j.turned = max(j.o.Size, 2*j.file.size), false
+}
+
+// begin makes the file of a new generation and switches to it. The old one stays until the snapshot is complete: then
+// they are read one after the other.
+func (j *Journal) begin() (next uint64, err error) {
+	all, err := generations(j.dir)
+	if err != nil {
+		return 0, err
+	}
+	if len(all) > 0 {
+		next = all[len(all)-1] + 1
+	}
+	f, err := createFile(j.dir, next, j.o.Boot)
+	if err != nil {
+		return 0, err
+	}
+	j.write.Lock()
+	defer j.write.Unlock()
+	j.gate.Lock()
+	defer j.gate.Unlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.old, j.file = j.file, f
+	if j.old != nil {
+		if j.broken != nil {
+			return 0, j.broken
+		}
+		if err := j.old.append(j.buf); err != nil {
+			return 0, err
+		}
+	}
+	j.buf = j.buf[:0]
+	for _, p := range j.parts {
+		record := binary.AppendUvarint([]byte{sayPart}, p.number)
+		j.buf = appendRecord(j.buf, 0, whole, nil, append(record, p.name...))
+	}
+	j.written.Store(j.appended.Load())
+	j.appended.Add(uint64(len(j.buf)))
+	j.tail, j.on = nil, true
+	j.limit, j.turned = math.MaxInt64, true // not again before this one is complete
+	return next, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
