@@ -1,0 +1,162 @@
+package jitsipeer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// received is a source as a decoder sees it.
+type received struct {
+	stats   Stats
+	video   bool
+	pending []*assembly // frames that are not decoded yet, in the order of their first packets
+	free    []*assembly
+	done    [4]doneFrames      // by stream
+	packets [4]map[uint32]bool // newest packets by the sender's number, to count those that are missing
+	highest [4]uint32
+	height  int   // of the unit that is being decoded
+	unit    int64 // its time
+}
+
+// assembly is a frame that is being put together.
+type assembly struct {
+	stamp
+	since time.Time
+	got   [8]uint64 // bits of the packets
+	n     uint16
+}
+
+// doneFrames remembers which frames were decoded.
+type doneFrames struct {
+	ring [256]uint32
+}
+
+func (d *doneFrames) add(frame uint32)      { d.ring[frame%256] = frame }
+func (d *doneFrames) has(frame uint32) bool { return d.ring[frame%256] == frame && frame != 0 }
+
+const assembliesMost = 256
+
+// restart begins a new session: nothing of before can be referred to.
+func (s *received) restart() {
+	s.pending = s.pending[:0]
+	s.done = [4]doneFrames{}
+	s.highest = [4]uint32{}
+}
+
+func (s *received) fault(format string, args ...any) {
+	s.stats.Faults++
+	s.stats.Fault = fmt.Sprintf(format, args...)
+}
+
+// take takes a packet.
+func (s *received) take(st *stamp, at time.Time) {
+	if st.stream > 3 || int(st.count) > 64*len(assembly{}.got) {
+		return
+	}
+	// Packets are counted by gaps, and taken back when they come late.
+	if high := s.highest[st.stream]; high == 0 || int32(st.packet-high) > 0 {
+		if gap := st.packet - high - 1; high != 0 {
+			s.stats.Missing += uint64(gap)
+		}
+		s.highest[st.stream] = st.packet
+	} else if s.stats.Missing > 0 {
+		s.stats.Missing--
+	}
+	s.video = s.video || st.height > 0
+	if !s.video {
+		s.shown(st, at)
+		return
+	}
+	if s.done[st.stream].has(st.frame) {
+		return
+	}
+	at0 := slices.IndexFunc(s.pending, func(a *assembly) bool { return a.frame == st.frame && a.stream == st.stream })
+	var a *assembly
+	if at0 >= 0 {
+		a = s.pending[at0]
+	} else {
+		if n := len(s.free); n > 0 {
+			a, s.free = s.free[n-1], s.free[:n-1]
+		} else {
+			a = new(assembly)
+		}
+		*a = assembly{stamp: *st, since: at}
+		a.name = nil
+		if len(s.pending) == assembliesMost {
+			s.giveUp(0)
+		}
+		s.pending = append(s.pending, a)
+	}
+	if bit := uint64(1) << (st.index % 64); a.got[st.index/64]&bit == 0 {
+		a.got[st.index/64] |= bit
+		a.n++
+	}
+	if a.n == a.count {
+		s.decode(at)
+	}
+}
+
+// decode decodes what can be.
+func (s *received) decode(at time.Time) {
+	for again := true; again; {
+		again = false
+		for i := 0; i < len(s.pending); i++ {
+			a := s.pending[i]
+			if a.n != a.count || !s.decodable(a) {
+				continue
+			}
+			s.pending = slices.Delete(s.pending, i, i+1)
+			s.free = append(s.free, a)
+			s.done[a.stream].add(a.frame)
+			s.shown(&a.stamp, at)
+			again = true
+			i--
+		}
+	}
+}
+
+func (s *received) decodable(a *assembly) bool {
+	for _, r := range a.references[:a.refs] {
+		if !s.done[a.stream].has(r) {
+			return false
+		}
+	}
+	return a.refs > 0 || a.key
+}
+
+// shown counts a frame that was decoded.
+func (s *received) shown(st *stamp, at time.Time) {
+	n := &s.stats
+	n.Frames++
+	if st.key && st.height > 0 {
+		n.KeyFrames++
+	}
+	if st.sent != s.unit {
+		s.unit, s.height = st.sent, 0
+	}
+	if s.height = max(s.height, st.height); s.height > 0 {
+		n.Height = s.height
+	}
+	if !n.Last.IsZero() {
+		n.Gap = max(n.Gap, at.Sub(n.Last))
+	}
+	n.Last = at
+}
+
+// expire gives up frames that waited too long.
+func (s *received) expire(now time.Time) {
+	for len(s.pending) > 0 && now.Sub(s.pending[0].since) > patience {
+		s.giveUp(0)
+	}
+}
+
+func (s *received) giveUp(i int) {
+	if a := s.pending[i]; a.n == a.count {
+		s.stats.Broken++
+	} else {
+		s.stats.Incomplete++
+	}
+	s.free = append(s.free, s.pending[i])
+	s.pending = slices.Delete(s.pending, i, i+1)
+}

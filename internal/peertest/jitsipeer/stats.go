@@ -1,0 +1,75 @@
+package jitsipeer
+
+import "time"
+
+// Stats are what came of one source.
+type Stats struct {
+	Source     string
+	SSRC       uint32 // newest
+	Packets    uint64 // with a stamp, retransmissions that were missing too
+	Bytes      uint64
+	Repaired   uint64 // came as a retransmission only
+	Duplicates uint64 // of a packet that was there already
+	Lost       uint64 // sequence numbers that never came
+	Missing    uint64 // packets of the sender that never came although ones before and behind them of the same stream did; of video layers that are thinned out count too
+	Frames     uint64 // decodable: complete, and so is all that they refer to
+	KeyFrames  uint64
+	Incomplete uint64 // frames of which only a part came
+	Broken     uint64 // complete frames whose reference never came: what a decoder would show as a fault
+	Faults     uint64 // breaks in timestamps, picture ids and the dependency descriptor, that a decoder would stumble over
+	Fault      string // the last of them
+	Foreign    uint64 // packets that came on an SSRC which was signalled for another source
+	Height     int    // of the last unit that was decodable
+	First      time.Time
+	Last       time.Time     // of the newest decodable frame
+	Gap        time.Duration // the longest time between two decodable frames
+	Latency    Latency       // from sender to receiver
+}
+
+// Latency is a histogram of times, in steps of about a tenth.
+type Latency struct {
+	counts [128]uint32
+	n      uint32
+	Max    time.Duration
+}
+
+// step k is the range from unit·1.125^k.
+const latencyUnit = 20 * time.Microsecond
+
+var latencySteps = func() (steps [128]time.Duration) {
+	at := float64(latencyUnit)
+	for i := range steps {
+		steps[i] = time.Duration(at)
+		at *= 1.125
+	}
+	return steps
+}()
+
+func (l *Latency) add(d time.Duration) {
+	low, high := 0, len(latencySteps)-1
+	for low < high {
+		if mid := (low + high + 1) / 2; latencySteps[mid] <= d {
+			low = mid
+		} else {
+			high = mid - 1
+		}
+	}
+	l.counts[low]++
+	l.n++
+	l.Max = max(l.Max, d)
+}
+
+// Quantile returns the time below which this part of the packets is, 0 without any.
+func (l *Latency) Quantile(q float64) time.Duration {
+	if l.n == 0 {
+		return 0
+	}
+	rest := uint32(q * float64(l.n))
+	for i, n := range l.counts {
+		if n > rest {
+			return latencySteps[i]
+		}
+		rest -= n
+	}
+	return l.Max
+}
