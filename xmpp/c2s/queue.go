@@ -64,8 +64,9 @@ func (q *queue) rest() {
 	}
 }
 
-// coalesce drops, among what was not written, each presence that a later one of the same sender replaces.
-func (q *queue) coalesce() {
+// coalesce drops, among what was not written, each presence that a later one of the same sender replaces. It reports
+// that there was one.
+func (q *queue) coalesce() bool {
 	latest := make(map[string]bool)
 	keep := q.len
 	for i := q.len - 1; i >= q.sent; i-- {
@@ -84,7 +85,7 @@ func (q *queue) coalesce() {
 	// What stays is now at keep..len; move it up to the written ones.
 	dropped := keep - q.sent
 	if dropped == 0 {
-		return
+		return false
 	}
 	for i := keep; i < q.len; i++ {
 		*q.at(i - dropped) = *q.at(i)
@@ -93,6 +94,7 @@ func (q *queue) coalesce() {
 		*q.at(i) = entry{}
 	}
 	q.len -= dropped
+	return true
 }
 
 // senderOf returns the attribute from, which comes first in a tail, as it is written.

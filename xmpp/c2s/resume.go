@@ -43,17 +43,77 @@ func (r *resumption) ask(n int, q *queue) bool {
 // back what is acknowledged, until it is released. It is guarded by the session's mu.
 type handled struct {
 	count  uint32
-	held   []uint32 // numbers of stanzas that wait for a commit, ascending
-	told   uint32   // the last h that was sent
-	wanted bool     // the client asked and was told less than count
+	held   []stanzaMark // stanzas that wait for a commit, ascending
+	done   []stanzaMark // what is handled though an earlier one is held, of a session that is journaled; see repeated
+	told   uint32       // the last h that was sent
+	wanted bool         // the client asked and was told less than count
 	idle   chan struct{}
 }
 
+// stanzaMark names a stanza of the client; see markOf.
+type stanzaMark struct{ number, mark uint32 }
+
 func (h *handled) h() uint32 {
 	if len(h.held) > 0 {
-		return h.held[0] - 1
+		return h.held[0].number - 1
 	}
 	return h.count
+}
+
+// holds reports that a stanza waits for a commit.
+func (h *handled) holds(number uint32) bool {
+	for _, n := range h.held {
+		if n.number == number {
+			return true
+		}
+	}
+	return false
+}
+
+// forget drops from done what the count includes.
+func (h *handled) forget(count uint32) {
+	n := 0
+	for _, d := range h.done {
+		if int32(d.number-count) > 0 { // modulo 2^32
+			h.done[n] = d
+			n++
+		}
+	}
+	if h.done = h.done[:n]; n == 0 {
+		h.done = nil
+	}
+}
+
+// noteHandled journals that a stanza is counted and nothing holds it any more: our h or, while an earlier one is held, the
+// stanza itself. Called with mu held.
+func (s *Session) noteHandled(d stanzaMark) {
+	h := &s.handled
+	count := h.h()
+	if int32(d.number-count) > 0 {
+		h.done = append(h.done, d)
+		s.note(sayDone, uint64(d.number), uint64(d.mark))
+		return
+	}
+	h.forget(count)
+	s.note(sayHandled, uint64(count))
+}
+
+// repeated reports that the stanza was handled by a process that was killed before an earlier one was. The client sends
+// both again, since a count says nothing of single stanzas. Called with recv held.
+func (s *Session) repeated(p *wire.Packet) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	number := s.handled.count + 1
+	s.repeats = false
+	found := false
+	for _, d := range s.handled.done {
+		if d.number == number {
+			found = d.mark == markOf(p)
+		} else if int32(d.number-number) > 0 {
+			s.repeats = true
+		}
+	}
+	return found
 }
 
 func nothing() {}
@@ -67,16 +127,19 @@ func (s *Session) Hold() (release func()) {
 		return nothing
 	}
 	h := &s.handled
-	number := h.count + 1 // it is counted when it has been routed
-	h.held = append(h.held, number)
-	return func() { s.release(number) }
+	d := stanzaMark{number: h.count + 1} // it is counted when it has been routed
+	if s.ref != 0 {
+		d.mark = markOf(s.packet)
+	}
+	h.held = append(h.held, d)
+	return func() { s.release(d) }
 }
 
-func (s *Session) release(number uint32) {
+func (s *Session) release(d stanzaMark) {
 	s.mu.Lock()
 	h := &s.handled
 	for i, n := range h.held {
-		if n == number {
+		if n.number == d.number {
 			h.held = append(h.held[:i], h.held[i+1:]...)
 			break
 		}
@@ -87,6 +150,9 @@ func (s *Session) release(number uint32) {
 			close(h.idle)
 			h.idle = nil
 		}
+	}
+	if s.ref != 0 && !h.holds(d.number) && int32(d.number-h.count) <= 0 { // if it is not counted yet, see stanza
+		s.noteHandled(d)
 	}
 	wake := false
 	if h.wanted && h.h() != h.told {
@@ -158,7 +224,10 @@ func (s *Session) ackLocked(h uint32) error {
 	if int64(n) > int64(s.queue.sent) {
 		return &tooHigh{h: h, sent: s.sm.acked + uint32(s.queue.sent)}
 	}
-	s.queue.pop(int(n))
+	if n > 0 {
+		s.queue.pop(int(n))
+		s.note(sayAck, uint64(h))
+	}
 	s.sm.acked = h
 	s.behind = s.behind && s.overLocked()
 	return nil
@@ -206,6 +275,9 @@ func (s *Session) enable(b *wire.Batch, p *wire.Packet) {
 		s.queue.pop(1)
 	}
 	s.sm = sm
+	if sm.keep > 0 && !s.ended {
+		s.keepLocked()
+	}
 	s.control = s.appendControlLocked(s.control, reply+"/>")
 	wake := s.wakeLocked(false)
 	s.mu.Unlock()

@@ -1,6 +1,7 @@
 package c2s
 
 import (
+	"encoding/binary"
 	"errors"
 	"runtime/debug"
 	"time"
@@ -78,11 +79,27 @@ func (s *Session) handle(l *link, p *wire.Packet) error {
 }
 
 // stanza handles one. It is counted when it has been routed: whoever has to write it down holds its acknowledgement back
-// before that, and nobody who releases an earlier one can acknowledge it meanwhile.
-func (s *Session) stanza(l *link, p *wire.Packet) error {
-	err := s.routed(l, p)
+// before that, and nobody who releases an earlier one can acknowledge it meanwhile. In the journal, what it caused and its
+// count are one group.
+func (s *Session) stanza(l *link, p *wire.Packet) (err error) {
+	if s.ref != 0 {
+		s.srv.journal.Begin()
+		defer s.srv.journal.End()
+		s.packet = p
+	}
+	if !s.repeats || !s.repeated(p) {
+		err = s.routed(l, p)
+	}
 	s.mu.Lock()
-	s.handled.count++
+	h := &s.handled
+	h.count++
+	if s.ref != 0 && !h.holds(h.count) {
+		d := stanzaMark{number: h.count}
+		if len(h.held) > 0 {
+			d.mark = markOf(p)
+		}
+		s.noteHandled(d)
+	}
 	s.mu.Unlock()
 	return err
 }
@@ -97,8 +114,10 @@ func (s *Session) routed(l *link, p *wire.Packet) error {
 		}
 		return nil
 	}
-	if p.Kind == wire.Presence && p.HasTo() && len(p.Type()) == 0 {
-		s.attends.Store(true)
+	if p.Kind == wire.Presence && p.HasTo() && len(p.Type()) == 0 && s.attends.CompareAndSwap(false, true) {
+		s.mu.Lock()
+		s.note(sayAttends)
+		s.mu.Unlock()
 	}
 	s.srv.router.Route(&l.batch, s, p)
 	return nil
@@ -174,7 +193,7 @@ func (s *Session) endOn(l *link, err error, clean bool) {
 }
 
 // end ends the session for good: nobody finds it any more, its rooms and contacts are told, and what it did not
-// receive goes back. With clean, the client said goodbye itself.
+// receive goes back. With clean, the client said goodbye itself. It is not called while a stanza is being routed.
 func (s *Session) end(why error, clean bool) {
 	s.mu.Lock()
 	if s.ended {
@@ -182,15 +201,21 @@ func (s *Session) end(why error, clean bool) {
 		return
 	}
 	s.ended = true
-	l, q := s.link, s.queue
+	l, q, ref := s.link, s.queue, s.ref
 	s.link, s.queue, s.control = nil, queue{}, nil
 	s.mu.Unlock()
 	s.srv.remove(s)
 	s.srv.router.Unbind(s, clean)
+	var b wire.Batch
 	for i := range q.len {
 		e := q.at(i)
-		s.srv.router.Bounce(s.addr, wire.Stanza{Kind: e.kind, Tail: e.tail})
+		s.srv.router.Bounce(&b, s.addr, wire.Stanza{Kind: e.kind, Tail: e.tail})
 	}
+	if ref != 0 { // after its effects: a process that is killed between them ends the session once more, later
+		s.srv.part.Append(binary.AppendUvarint([]byte{sayEnd}, ref))
+		s.srv.journal.Flush()
+	}
+	b.Flush()
 	if l != nil {
 		l.fail(why)
 	}

@@ -18,9 +18,11 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/internal/event"
+	"parley/internal/journal"
 	"parley/internal/limit"
 	"parley/xmpp/auth"
 	"parley/xmpp/route"
@@ -85,6 +87,11 @@ type Server struct {
 	log     *slog.Logger
 	sources *limit.Sources[netip.Addr]
 	full    func() bool // the process is near its limits (HC3)
+
+	journal  *journal.Journal // nil: sessions end with the process
+	part     *journal.Part
+	refs     atomic.Uint64 // names of sessions in the journal
+	restored restoration   // while the journal is replayed
 
 	group sync.WaitGroup // readers and the sweep
 
@@ -296,8 +303,10 @@ func (srv *Server) remove(s *Session) {
 
 func (srv *Server) remember(id string, s *Session) {
 	srv.mu.Lock()
-	srv.resumes[id] = s
-	srv.mu.Unlock()
+	defer srv.mu.Unlock()
+	if _, live := srv.sessions[s]; live {
+		srv.resumes[id] = s
+	}
 }
 
 func (srv *Server) recall(id string) *Session {
@@ -326,6 +335,7 @@ func (srv *Server) Revoke(bare wire.Addr) {
 			s.end(errRevoked, false)
 		}
 	}
+	srv.journal.Flush() // they do not come back either after the process was killed
 }
 
 func (srv *Server) all() []*Session {

@@ -21,17 +21,21 @@ type Session struct {
 	room   string // the room that the connection's URL named
 	prefix string // the tenant that the connection's URL named
 
-	// recv is held while a packet of the client is handled, so that a new connection takes over between two packets.
-	recv sync.Mutex
+	// recv is held while a packet of the client is handled, so that a new connection takes over between two packets. It
+	// guards what follows.
+	recv    sync.Mutex
+	packet  *wire.Packet // the stanza that is being routed, if the session is journaled
+	repeats bool         // the client may send again what handled.done names
 
 	mu       sync.Mutex // guards what follows
 	queue    queue
 	control  []byte // elements that are not stanzas, written before the queue
 	link     *link  // nil: the client is away
 	sm       *resumption
-	waiting  bool // the session is in somebody's batch
-	inactive bool // XEP-0352
-	behind   bool // the client came back to more than may wait for one that is there, and has not caught up
+	ref      uint64 // the session's name in the journal; 0: it is not kept there. Changed with recv held too
+	waiting  bool   // the session is in somebody's batch
+	inactive bool   // XEP-0352
+	behind   bool   // the client came back to more than may wait for one that is there, and has not caught up
 	away     time.Time
 	ended    bool
 	handled  handled // stanzas of the client; see resume.go
@@ -67,10 +71,11 @@ func (s *Session) Deliver(b *wire.Batch, to wire.Addr, st wire.Stanza) {
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
-		s.srv.router.Bounce(s.addr, st)
+		s.srv.router.Bounce(b, s.addr, st)
 		return
 	}
 	s.queue.push(e)
+	s.notePush(&e)
 	over := s.overLocked()
 	wake := s.wakeLocked(s.inactive && canWait(st))
 	s.mu.Unlock()
@@ -120,7 +125,8 @@ func (s *Session) appendControlLocked(dst []byte, element string) []byte {
 // flushSize is about what one write takes.
 const flushSize = 32 << 10
 
-// Flush writes what is queued until nothing is left or the connection does not take more.
+// Flush writes what is queued until nothing is left or the connection does not take more. Of a session that is journaled,
+// everything that it says is in the journal before.
 func (s *Session) Flush() {
 	s.mu.Lock()
 	s.waiting = false
@@ -135,7 +141,11 @@ func (s *Session) Flush() {
 		if buf == nil {
 			break
 		}
+		kept := s.ref != 0
 		s.mu.Unlock()
+		if kept {
+			s.srv.journal.Flush()
+		}
 		_, err := l.nc.Write(*buf)
 		putWriteBuffer(buf)
 		if err == nil && l.low.blocked() {
@@ -204,7 +214,9 @@ func (s *Session) takeLocked(l *link) *[]byte {
 func (s *Session) overflow() {
 	cfg := &s.srv.cfg
 	s.mu.Lock()
-	s.queue.coalesce()
+	if sent := s.queue.sent; s.queue.coalesce() {
+		s.note(sayCoalesce, uint64(sent))
+	}
 	n, size, l, behind := s.queue.len, s.queue.bytes, s.link, s.behind
 	s.mu.Unlock()
 	switch {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"parley/internal/journal"
 	"parley/xmpp/route"
 	"parley/xmpp/wire"
 
@@ -20,6 +21,9 @@ type Host struct {
 	router   *route.Router
 	handlers map[name]Handler
 	info     info
+
+	part     *journal.Part           // nil: presence ends with the process
+	restored map[wire.Addr]*resource // while the journal is replayed
 
 	mu    sync.Mutex // guards users and what hangs on them
 	users map[wire.Addr][]*resource
@@ -200,15 +204,22 @@ func (h *Host) track(from, to wire.Addr, typ string) bool {
 	}
 	switch typ {
 	case "":
-		if _, known := r.directed[to]; !known && len(r.directed) >= maxDirected {
+		_, known := r.directed[to]
+		if !known && len(r.directed) >= maxDirected {
 			return false
 		}
 		if r.directed == nil {
 			r.directed = make(map[wire.Addr]struct{})
 		}
-		r.directed[to] = struct{}{}
+		if !known {
+			r.directed[to] = struct{}{}
+			h.note(sayDirected, from, to)
+		}
 	case "unavailable":
-		delete(r.directed, to)
+		if _, known := r.directed[to]; known {
+			delete(r.directed, to)
+			h.note(sayWithdrawn, from, to)
+		}
 	}
 	return true
 }
@@ -249,12 +260,14 @@ func (h *Host) broadcast(b *wire.Batch, s route.Sender, p *wire.Packet) {
 			}
 		}
 		r.presence, r.priority = st.Tail, priority(p)
+		h.noteAvailable(r)
 	case "unavailable":
 		r.presence = nil
 		for a := range r.directed {
 			gone = append(gone, a)
 		}
 		r.directed = nil
+		h.note(sayUnavailable, r.Addr(), "")
 	default:
 		h.mu.Unlock()
 		return
@@ -321,6 +334,9 @@ func (h *Host) Unbound(b *wire.Batch, s route.Sender, clean bool) {
 	}
 	if h.users[bare] = list; len(list) == 0 {
 		delete(h.users, bare)
+	}
+	if r != nil && (r.presence != nil || len(r.directed) > 0) {
+		h.note(sayGone, r.Addr(), "")
 	}
 	var others []*resource
 	if r != nil && r.presence != nil {

@@ -230,17 +230,17 @@ func TestBounce(t *testing.T) {
 	w := newWorld(t)
 	ann, home := w.login("ann@x.net/a"), w.login("bob@x.net/home")
 	tail := func(raw string) wire.Stanza { return parse(t, raw).Stanza("ann@x.net/a") }
-	w.r.Bounce("bob@x.net/gone", tail(`<message id='1'><body>hi</body></message>`))
+	w.r.Bounce(nil, "bob@x.net/gone", tail(`<message id='1'><body>hi</body></message>`))
 	ann.expect("from='bob@x.net/gone' id='1' type='error' … recipient-unavailable")
-	w.r.Bounce("bob@x.net/gone", tail(`<iq id='1' type='get'><q/></iq>`))
+	w.r.Bounce(nil, "bob@x.net/gone", tail(`<iq id='1' type='get'><q/></iq>`))
 	ann.expect("recipient-unavailable")
-	w.r.Bounce("bob@x.net/gone", tail(`<presence/>`))
-	w.r.Bounce("bob@x.net/gone", tail(`<message type='groupchat'/>`))
-	w.r.Bounce("bob@x.net/gone", tail(`<message type='error'/>`))
+	w.r.Bounce(nil, "bob@x.net/gone", tail(`<presence/>`))
+	w.r.Bounce(nil, "bob@x.net/gone", tail(`<message type='groupchat'/>`))
+	w.r.Bounce(nil, "bob@x.net/gone", tail(`<message type='error'/>`))
 	ann.expect()
 	home.send(`<presence/>`)
 	home.got = nil
-	w.r.Bounce("bob@x.net/gone", tail(`<message id='1'><body>hi</body></message>`))
+	w.r.Bounce(nil, "bob@x.net/gone", tail(`<message id='1'><body>hi</body></message>`))
 	home.expect(`<message to='bob@x.net' from='ann@x.net/a' id='1'><body>hi`)
 	ann.expect()
 }

@@ -10,7 +10,7 @@ var errAway = &wire.Error{Type: mstanza.Wait, Condition: mstanza.RecipientUnavai
 
 // Bounce deals with a stanza that could not be given to the session it was for: a message goes to another session of
 // the account or back, a request is answered with an error, the rest is dropped.
-func (r *Router) Bounce(to wire.Addr, st wire.Stanza) {
+func (r *Router) Bounce(b *wire.Batch, to wire.Addr, st wire.Stanza) {
 	if st.Kind == wire.Presence {
 		return
 	}
@@ -32,15 +32,13 @@ func (r *Router) Bounce(to wire.Addr, st wire.Stanza) {
 	if err != nil {
 		return
 	}
-	var b wire.Batch
-	defer b.Flush()
 	if p.Kind == wire.Message && (typ == "" || typ == "normal" || typ == "chat") {
 		if other := r.accounts.Available(to.Bare()); other != nil {
-			other.Deliver(&b, to.Bare(), st)
+			other.Deliver(b, to.Bare(), st)
 			return
 		}
 	}
 	if rcv := r.Find(from); rcv != nil {
-		rcv.Deliver(&b, "", errAway.ErrorTo(p, to))
+		rcv.Deliver(b, "", errAway.ErrorTo(p, to))
 	}
 }

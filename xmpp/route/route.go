@@ -157,7 +157,7 @@ func (r *Router) Deliver(b *wire.Batch, to wire.Addr, s wire.Stanza) {
 		rcv.Deliver(b, "", s)
 		return
 	}
-	r.Bounce(to, s)
+	r.Bounce(b, to, s)
 }
 
 var (

@@ -1,0 +1,195 @@
+package im
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"parley/internal/journal"
+	"parley/xmpp/wire"
+)
+
+// The presence of sessions is kept in the journal: a session that outlives the process is as present as before, and whoever
+// saw one that does not hears of its end. A record begins with one of these letters and the session's address behind its
+// length; so is every other address.
+const (
+	sayState       = 's' // number of directed addresses, each of them, priority, tail: replaces what was said before
+	sayAvailable   = 'p' // priority, tail
+	sayUnavailable = 'u' // to all
+	sayDirected    = 'd' // whom
+	sayWithdrawn   = 'w' // whom
+	sayGone        = 'g'
+)
+
+const journalPart = "im/1"
+
+// Journal keeps presence in j. Call it before j.Start, after whoever brings sessions to life has done so.
+func (h *Host) Journal(j *journal.Journal) { h.part = j.Part(journalPart, h) }
+
+func appendAddr(dst []byte, a wire.Addr) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(a))), a...)
+}
+
+// note appends a record; other may be "". Called with mu held.
+func (h *Host) note(what byte, a, other wire.Addr) {
+	if h.part == nil {
+		return
+	}
+	record := appendAddr(append(make([]byte, 0, 128), what), a)
+	if other != "" {
+		record = appendAddr(record, other)
+	}
+	h.part.Append(record)
+}
+
+// noteAvailable appends the presence that a session has now. Called with mu held.
+func (h *Host) noteAvailable(r *resource) {
+	if h.part == nil {
+		return
+	}
+	head := appendAddr(append(make([]byte, 0, 128), sayAvailable), r.Addr())
+	h.part.AppendShared(append(head, byte(r.priority)), r.presence)
+}
+
+// Snapshot implements journal.Source.
+func (h *Host) Snapshot(put func(record []byte)) {
+	h.mu.Lock()
+	var all []*resource
+	for _, list := range h.users {
+		all = append(all, list...)
+	}
+	h.mu.Unlock()
+	var record []byte
+	for _, r := range all {
+		h.mu.Lock()
+		if h.find(r.Addr()) == r && (r.presence != nil || len(r.directed) > 0) {
+			record = appendAddr(append(record[:0], sayState), r.Addr())
+			record = binary.AppendUvarint(record, uint64(len(r.directed)))
+			for to := range r.directed {
+				record = appendAddr(record, to)
+			}
+			put(append(append(record, byte(r.priority)), r.presence...))
+		}
+		h.mu.Unlock()
+	}
+}
+
+var errRecord = errors.New("im: the journal holds what was not written here")
+
+// fields reads a record. After a fault it returns zeros.
+type fields struct {
+	b   []byte
+	bad bool
+}
+
+func (f *fields) number() uint64 {
+	v, n := binary.Uvarint(f.b)
+	if n <= 0 {
+		f.b, f.bad = nil, true
+		return 0
+	}
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fields) take(n uint64) []byte {
+	if n > uint64(len(f.b)) {
+		f.b, f.bad = nil, true
+		return nil
+	}
+	v := f.b[:n]
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fields) addr() wire.Addr { return wire.Addr(f.take(f.number())) }
+
+// presence reads what is left: the priority and the tail.
+func (f *fields) presence(r *resource) {
+	if p := f.take(1); !f.bad {
+		r.priority, r.presence = int8(p[0]), nil
+		if len(f.b) > 0 {
+			r.presence = append([]byte(nil), f.b...)
+		}
+	}
+	f.b = nil
+}
+
+// Replay implements journal.Source. A session that nothing was said of is one that had sent no presence.
+func (h *Host) Replay(record []byte) error {
+	if len(record) == 0 {
+		return errRecord
+	}
+	f := &fields{b: record[1:]}
+	a := f.addr()
+	if h.restored == nil {
+		h.restored = make(map[wire.Addr]*resource)
+	}
+	r := h.restored[a]
+	if r == nil || record[0] == sayState {
+		r = &resource{directed: make(map[wire.Addr]struct{})}
+		h.restored[a] = r
+	}
+	switch record[0] {
+	case sayState:
+		for n := f.number(); n > 0 && !f.bad; n-- {
+			r.directed[f.addr()] = struct{}{}
+		}
+		f.presence(r)
+	case sayAvailable:
+		f.presence(r)
+	case sayUnavailable:
+		r.presence = nil
+		clear(r.directed)
+	case sayDirected:
+		r.directed[f.addr()] = struct{}{}
+	case sayWithdrawn:
+		delete(r.directed, f.addr())
+	case sayGone:
+		delete(h.restored, a)
+	default:
+		f.bad = true
+	}
+	if f.bad || len(f.b) > 0 {
+		return errRecord
+	}
+	return nil
+}
+
+// Reset implements journal.Source.
+func (h *Host) Reset() { h.restored = nil }
+
+// Replayed implements journal.Finisher: sessions that live again have the presence that they had. The others are gone, of
+// which the users hear who saw them; services find out by themselves.
+func (h *Host) Replayed() {
+	restored := h.restored
+	h.restored = nil
+	h.mu.Lock()
+	for a, was := range restored {
+		if r := h.find(a); r != nil {
+			r.presence, r.priority, r.directed = was.presence, was.priority, was.directed
+			delete(restored, a)
+		}
+	}
+	h.mu.Unlock()
+	for a, was := range restored {
+		st := unavailable.Stanza(a)
+		saw := make(map[*resource]bool)
+		h.mu.Lock()
+		if was.presence != nil {
+			for _, other := range h.available(a.Bare(), -128) {
+				saw[other] = true
+			}
+		}
+		for to := range was.directed {
+			for _, other := range h.users[to.Bare()] {
+				if other.Addr() == to || to.IsBare() && other.presence != nil {
+					saw[other] = true
+				}
+			}
+		}
+		h.mu.Unlock()
+		for other := range saw {
+			other.Deliver(nil, "", st)
+		}
+	}
+}
