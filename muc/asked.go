@@ -9,9 +9,11 @@ import (
 // asked remembers the requests that the room has passed on, so that an answer goes to the session that asked, and what
 // nobody asked for goes nowhere (hardening.md HX15).
 type asked struct {
-	open map[question]request
-	of   map[wire.Addr][]question // by who asked
-	lost []orphan
+	open  map[question]request
+	of    map[wire.Addr][]question // by who asked
+	lost  []orphan
+	news  []question // that the journal has not got
+	noted bool       // there is one that has the room
 }
 
 // question is how the answer to a request will look.
@@ -49,6 +51,7 @@ func (a *asked) note(q question, r request) {
 	}
 	a.of[r.asker] = append(a.of[r.asker], q)
 	a.open[q] = r
+	a.tell(q)
 }
 
 // answered returns who asked whom, and forgets the question.
@@ -60,8 +63,16 @@ func (a *asked) answered(q question) (request, bool) {
 	return r, ok
 }
 
+// tell notes that there is something new about a question.
+func (a *asked) tell(q question) {
+	if a.noted {
+		a.news = append(a.news, q)
+	}
+}
+
 func (a *asked) drop(asker wire.Addr, q question) {
 	delete(a.open, q)
+	a.tell(q)
 	list := a.of[asker]
 	if i := slices.Index(list, q); i >= 0 {
 		list = slices.Delete(list, i, i+1)

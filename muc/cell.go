@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -136,6 +137,14 @@ func (c *cell) wind() {
 
 // take gives one input to the room and carries out what the room wants.
 func (c *cell) take(b *wire.Batch, in *input) {
+	switch {
+	case in.snapshot != nil:
+		in.snapshot(c)
+		return
+	case in.restored != nil:
+		c.restore(b, in)
+		return
+	}
 	if c.room == nil {
 		if in.packet == nil && in.do == nil {
 			return // about a room that is no more
@@ -181,7 +190,9 @@ func (c *cell) step(in *input) (ok bool) {
 // hurt ends a room whose state is not to be trusted any more. Who was there is told to come again.
 func (c *cell) hurt(in *input) {
 	r := c.room
+	released := slices.Clone(c.fx.released)
 	c.fx.reset()
+	c.fx.released = released
 	if in.packet != nil {
 		c.fx.finish(in)
 	}
@@ -231,12 +242,25 @@ func (c *cell) absent(in *input, why *refusal) {
 	}
 }
 
-// carryOut does what a step wants done.
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+// carryOut does what a step wants done. What the room has become, what it says, and that the packet was handled get into
+// the journal together.
 func (c *cell) carryOut(b *wire.Batch, in *input) {
 	s := c.service
 	fx := &c.fx
 	for i := range fx.writes {
 		c.write(fx.writes[i])
+	}
+	for _, e := range fx.events {
+		s.notice(e)
+		if given, ok := e.(FocusStanza); ok {
+			fx.released = append(fx.released, given.Hold())
+		}
+	}
+	if s.journal != nil {
+		s.journal.Begin()
+		c.record()
 	}
 	for i := range fx.deliver {
 		s.out.Deliver(b, fx.deliver[i].to, fx.deliver[i].stanza)
@@ -244,18 +268,32 @@ func (c *cell) carryOut(b *wire.Batch, in *input) {
 	for _, addr := range fx.left {
 		s.index.leave(addr, c.addr)
 	}
+	for _, release := range fx.released {
+		release()
+	}
+	if s.journal != nil {
+		s.journal.End()
+	}
 	for _, r := range fx.rejects {
 		s.rec.Reject(r.event, in.who(), "jid", string(in.from), "room", string(c.addr), "text", r.text)
 	}
 	if fx.guessed {
 		s.guessed(in.source)
 	}
-	for _, e := range fx.events {
-		s.notice(e)
+}
+
+// record writes what the room has become to the journal.
+func (c *cell) record() {
+	for _, note := range c.fx.notes {
+		note()
 	}
-	for _, release := range fx.released {
-		release()
+	if c.room == nil {
+		return
 	}
+	w := writers.Get().(*writer)
+	w.journal = c.service.journal
+	c.room.record(w)
+	writers.Put(w)
 }
 
 // leaveOff notes what the room has become, and lets go of one that is gone or was never there.

@@ -48,13 +48,15 @@ func (r *room) submit(o *op, in *input, fx *effects, c store.Change, durable boo
 	return o.in != nil
 }
 
-// after says something when everything that began before has been answered.
-func (r *room) after(fx *effects, speak func(*effects)) {
+// after says something when everything that began before has been answered, and reports that it keeps the input, which may
+// be nil, until then.
+func (r *room) after(in *input, fx *effects, speak func(*effects)) (kept bool) {
 	if len(r.pending) == 0 {
 		speak(fx)
-		return
+		return false
 	}
-	r.pending = append(r.pending, &op{done: true, finish: func(_ *refusal, _ *input, fx *effects) { speak(fx) }})
+	r.pending = append(r.pending, &op{in: in, done: true, finish: func(_ *refusal, _ *input, fx *effects) { speak(fx) }})
+	return in != nil
 }
 
 // answer notes that a write is done and finishes what can be finished in order.

@@ -147,7 +147,10 @@ func (r *room) configure(in *input, x wire.Elem, fx *effects) (kept bool) {
 			r.refuse(in, fx, *why)
 			return
 		}
-		r.stored = next.Persistent
+		if r.stored != next.Persistent {
+			r.stored = next.Persistent
+			r.notes.again()
+		}
 		if lent {
 			r.keep(owner, standing{affiliation: Owner})
 		}
@@ -181,6 +184,7 @@ func (r *room) reset(next settings, fx *effects) {
 	was := r.settings
 	r.settings = next
 	r.phase, r.unlockAt = open, time.Time{}
+	r.notes.head = true
 	if next.MembersOnly && !was.MembersOnly {
 		for _, o := range slices.Clone(r.occupants) {
 			if o.affiliation < Member && !r.isFocus(o) {

@@ -14,6 +14,7 @@ type effects struct {
 	writes   []write
 	events   []Event
 	released []func()    // handlings that are finished, see Sender.Hold
+	notes    []func()    // see Seat.Note
 	left     []wire.Addr // sessions that are not, or no more, in the room: one entry per join that was posted
 	rejects  []reject
 	guessed  bool // the sender asked for a room that it may not know of
@@ -43,6 +44,13 @@ func (fx *effects) send(to wire.Addr, s wire.Stanza) {
 
 func (fx *effects) emit(e Event) { fx.events = append(fx.events, e) }
 
+// give has the observers told of a stanza for the focus. It is released when they were told, unless one of them holds it.
+func (fx *effects) give(from Occupant, in *input) {
+	e := FocusStanza{Occupant: from, Packet: in.packet, held: &held{in.release}}
+	in.release = nil
+	fx.emit(e)
+}
+
 func (fx *effects) reject(event, text string) {
 	fx.rejects = append(fx.rejects, reject{event, text})
 }
@@ -65,9 +73,10 @@ func (fx *effects) reset() {
 	clear(fx.writes)
 	clear(fx.events)
 	clear(fx.released)
+	clear(fx.notes)
 	*fx = effects{
 		deliver: fx.deliver[:0], writes: fx.writes[:0], events: fx.events[:0], released: fx.released[:0],
-		left: fx.left[:0], rejects: fx.rejects[:0],
+		notes: fx.notes[:0], left: fx.left[:0], rejects: fx.rejects[:0],
 	}
 }
 

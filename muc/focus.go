@@ -49,6 +49,7 @@ func (r *room) meet(in *input, focusAddr wire.Addr, rule OwnerRule, fx *effects)
 		}
 		r.create(in, "", fx) // it counts as the asker's, who does not own it
 		r.conference, r.settings.Real = true, false
+		r.notes.head = true
 		m.Born = true
 	} else if why := r.maySummon(in); why != nil {
 		fx.guessed = why == &errLocked
@@ -57,8 +58,9 @@ func (r *room) meet(in *input, focusAddr wire.Addr, rule OwnerRule, fx *effects)
 	if !r.want(in) {
 		return m, &errBusy
 	}
-	if r.conference {
+	if r.conference && r.ownership != rule {
 		r.ownership = rule
+		r.notes.head = true
 	}
 	if r.focus == nil {
 		r.seat(focusAddr, in, fx)
@@ -99,6 +101,7 @@ func (r *room) want(in *input) bool {
 		for a, at := range r.jitsi {
 			if r.byAddr[a] == nil && in.now.Sub(at) > wantedFor {
 				delete(r.jitsi, a)
+				r.notes.address(&r.notes.jitsi, a)
 			}
 		}
 		if len(r.jitsi) >= wanted {
@@ -109,6 +112,7 @@ func (r *room) want(in *input) bool {
 		r.jitsi = make(map[wire.Addr]time.Time)
 	}
 	r.jitsi[in.from] = in.now
+	r.notes.address(&r.notes.jitsi, in.from)
 	return true
 }
 
@@ -122,7 +126,7 @@ func (r *room) seat(addr wire.Addr, in *input, fx *effects) {
 	}
 	r.focus = &focus{addr: addr, occupant: o, met: len(r.sessions) > 0}
 	r.add(o)
-	r.attach(o, &session{addr: addr})
+	r.attach(o, &session{addr: addr, number: r.notes.number()})
 	r.changed(o)
 	r.announce(o, nil, fx)
 }
@@ -160,6 +164,7 @@ func (r *room) field(name string) string {
 
 // setInfo adds, replaces and takes away fields.
 func (r *room) setInfo(fields []Field) {
+	r.notes.info = true
 next:
 	for _, f := range fields {
 		for i := range r.info {

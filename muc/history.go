@@ -33,6 +33,7 @@ const historyBytes = 512 << 10
 func (r *room) remember(s saying) {
 	r.history = append(r.history, s)
 	r.remembered += len(s.stanza.Tail)
+	r.notes.said++
 	for len(r.history) > r.limits.History || r.remembered > historyBytes {
 		r.remembered -= len(r.history[0].stanza.Tail)
 		r.history[0] = saying{}

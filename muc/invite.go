@@ -105,15 +105,18 @@ func (r *room) expect(bare wire.Addr, now *input) {
 		for a, at := range r.invited {
 			if now.now.Sub(at) > invitedFor {
 				delete(r.invited, a)
+				r.notes.address(&r.notes.invited, a)
 			} else if oldest == bare || at.Before(r.invited[oldest]) {
 				oldest = a
 			}
 		}
 		if len(r.invited) >= mostInvited {
 			delete(r.invited, oldest)
+			r.notes.address(&r.notes.invited, oldest)
 		}
 	}
 	r.invited[bare] = now.now
+	r.notes.address(&r.notes.invited, bare)
 }
 
 // invitation makes the message (example 57) from what the inviter said.
@@ -173,6 +176,7 @@ func (r *room) declined(in *input, fx *effects) bool {
 		return true
 	}
 	delete(r.invited, in.from.Bare())
+	r.notes.address(&r.notes.invited, in.from.Bare())
 	dst := wire.AppendAttr(nil, "from", string(r.addr))
 	dst = append(dst, "><x xmlns='"+NSUser+"'><decline"...)
 	dst = append(wire.AppendAttr(dst, "from", string(in.from.Bare())), '>')

@@ -83,7 +83,7 @@ func (r *room) relay(in *input, fx *effects) {
 		return
 	}
 	if r.isFocus(to) {
-		fx.emit(FocusStanza{r.portrait(s.occupant), in.packet})
+		fx.give(r.portrait(s.occupant), in)
 		return
 	}
 	if len(in.packet.ID()) > longestID {
@@ -106,7 +106,7 @@ func (r *room) answered(in *input, fx *effects) {
 		return
 	}
 	if r.isFocusAddr(req.asker) {
-		fx.emit(FocusStanza{r.portrait(s.occupant), in.packet})
+		fx.give(r.portrait(s.occupant), in)
 		return
 	}
 	fx.send(req.asker, in.packet.Stanza(req.asked))

@@ -43,7 +43,7 @@ func (r *room) join(in *input, x wire.Elem, fx *effects) bool {
 	}
 	r.lend(in, bare)
 
-	s := &session{addr: in.from, jitsi: jitsi}
+	s := &session{addr: in.from, jitsi: jitsi, number: r.notes.number()}
 	s.keep(in.packet)
 	s.bot = in.packet.Elem().Child("bot", "").Ok()
 	r.promote(bare, in.guest, s.bot)
@@ -63,7 +63,7 @@ func (r *room) join(in *input, x wire.Elem, fx *effects) bool {
 		codes = append(codes, "201")
 	}
 	r.synchronise(s, x, in, codes, fx)
-	o.listed = o.listed || r.shows(o.role)
+	o.listed = o.listed || r.shows(o.role) // noted by changed
 	if o.listed {
 		// toSelf has been done by synchronise, and s.since says so.
 		if len(r.sessions) > r.limits.CoalesceAbove {
@@ -74,6 +74,7 @@ func (r *room) join(in *input, x wire.Elem, fx *effects) bool {
 	}
 	if r.focus != nil {
 		r.focus.met = true
+		r.notes.occupant(r.focus.occupant)
 	}
 	if first {
 		fx.emit(OccupantJoined{r.portrait(o)})
@@ -175,6 +176,7 @@ func (r *room) lend(in *input, bare wire.Addr) {
 		r.lent = make(map[wire.Addr]bool)
 	}
 	r.lent[bare] = true
+	r.notes.address(&r.notes.lent, bare)
 }
 
 // create brings the room into being with the default configuration and the sender as its owner (XEP-0045 §10.1.1).
@@ -191,7 +193,8 @@ func (r *room) create(in *input, owner wire.Addr, fx *effects) {
 			r.unlockAt = in.now.Add(r.limits.Unlock)
 		}
 	}
-	fx.emit(RoomCreated{Room: r.addr, By: owner, Maker: in.from.Bare()})
+	r.maker = in.from.Bare()
+	fx.emit(RoomCreated{Room: r.addr, By: owner, Maker: r.maker})
 }
 
 // synchronise sends a session everything that it needs to know on entering, in the order of XEP-0045 §7.1: the others,
@@ -208,6 +211,7 @@ func (r *room) synchronise(s *session, x wire.Elem, in *input, codes []string, f
 	fx.send(s.addr, r.render(s.occupant, viewReal, true, &notice{self: codes}))
 	r.clock++
 	s.since = r.clock
+	r.notes.session(s)
 	r.replay(s, x, in, fx)
 	fx.send(s.addr, r.subject.stanza(r.addr))
 }

@@ -16,7 +16,10 @@ func (r *room) leave(s *session, in *input, fx *effects) {
 
 // vanish takes a session out that ended without a word (XEP-0045 §11.1, hardening.md HM12).
 func (r *room) vanish(in *input, fx *effects) {
-	delete(r.jitsi, in.gone)
+	if _, asked := r.jitsi[in.gone]; asked {
+		delete(r.jitsi, in.gone)
+		r.notes.address(&r.notes.jitsi, in.gone)
+	}
 	s := r.byAddr[in.gone]
 	if s == nil || r.focus != nil && in.gone == r.focus.addr {
 		return
@@ -37,6 +40,7 @@ func (r *room) part(s *session, n *notice, why Why, fx *effects) {
 		r.detach(s)
 		if o.shown == s {
 			o.shown = o.sessions[len(o.sessions)-1]
+			r.notes.session(o.shown)
 			r.changed(o)
 			r.announce(o, nil, fx)
 			fx.emit(OccupantChanged{r.portrait(o)})
@@ -73,6 +77,7 @@ func (r *room) forget(o *occupant, why Why, fx *effects) {
 	}
 	if r.lent[o.bare] && len(r.occupantsOf(o.bare)) == 0 {
 		delete(r.lent, o.bare)
+		r.notes.address(&r.notes.lent, o.bare)
 	}
 	fx.emit(OccupantLeft{Room: r.addr, Nick: portrait.Nick, Addr: portrait.Addr, Why: why})
 }

@@ -18,6 +18,7 @@ func (c *cell) load() *refusal {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r := newRoom(c.addr, &s.config.Limits)
+	r.notes.on = s.journal != nil
 	_, _, err := s.store.Room(ctx, string(c.addr))
 	if errors.Is(err, store.ErrNotFound) {
 		c.room, c.epoch = r, 0

@@ -74,14 +74,16 @@ func (r *room) groupchat(in *input, fx *effects) (kept bool) {
 	}
 	o := s.occupant
 	r.reveal(o, fx)
+	if len(r.owed) > 0 && r.repeated(in, o) {
+		return false
+	}
 	id := in.id()
 	said := saying{id: id, at: in.now, from: o.addr, stanza: r.compose(in.packet, o, id, true)}
 	speak := func(fx *effects) {
 		r.broadcast(said.stanza, fx)
 	}
 	if !memorable(in.packet) {
-		r.after(fx, speak)
-		return false
+		return r.after(in, fx, speak)
 	}
 	change := store.Change{Messages: []store.Message{said.record()}, Keep: r.limits.Keep}
 	return r.commit(in, fx, change, func(why *refusal, _ *input, fx *effects) {
@@ -171,7 +173,7 @@ func (r *room) private(in *input, fx *effects) {
 // pass gives an occupant's message to another one.
 func (r *room) pass(from, to *occupant, in *input, fx *effects) {
 	if r.isFocus(to) {
-		fx.emit(FocusStanza{r.portrait(from), in.packet})
+		fx.give(r.portrait(from), in)
 		return
 	}
 	m := r.compose(in.packet, from, "", false)

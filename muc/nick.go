@@ -120,6 +120,7 @@ func (r *room) rename(s *session, in *input, fx *effects) {
 	o.nick, o.key, o.skeleton, o.addr = nick, key, looks, r.addr+"/"+wire.Addr(nick)
 	r.byNick[key] = o
 	s.keep(in.packet)
+	r.notes.session(s)
 	o.shown = s
 	r.changed(o)
 	r.announce(o, nil, fx)

@@ -27,6 +27,18 @@ type RoomChanged struct {
 // RoomDestroyed says that the room is no more.
 type RoomDestroyed struct{ Room wire.Addr }
 
+// Restoring says which rooms are being rebuilt after the process was killed. It comes before all other events.
+type Restoring struct{ Rooms []wire.Addr }
+
+// RoomRestored says that a room is there again after the process was killed, with those who were in it; those whose
+// sessions have not survived leave next.
+type RoomRestored struct {
+	Room      wire.Addr
+	Meeting   Meeting    // with a nil Seat if the focus does not sit in the room
+	Occupants []Occupant // without the focus
+	Shown     []byte     // the payload of the focus's presence
+}
+
 // OccupantJoined says that somebody has entered.
 type OccupantJoined struct{ Occupant }
 
@@ -58,10 +70,27 @@ type SubjectChanged struct {
 type FocusStanza struct {
 	Occupant
 	Packet *wire.Packet
+
+	held *held
+}
+
+// held is the acknowledgement of a stanza that was given to the observers.
+type held struct{ release func() }
+
+// Hold has the stanza acknowledged to its sender by Seat.Done alone, and not when the observers have been told: with what
+// is answered then, so that neither is lost without the other. It is called by an observer, at once.
+func (e *FocusStanza) Hold() (release func()) {
+	if e.held == nil || e.held.release == nil {
+		return func() {}
+	}
+	release, e.held.release = e.held.release, nil
+	return release
 }
 
 func (RoomCreated) event()     {}
 func (RoomChanged) event()     {}
+func (RoomRestored) event()    {}
+func (Restoring) event()       {}
 func (RoomDestroyed) event()   {}
 func (OccupantJoined) event()  {}
 func (OccupantChanged) event() {}

@@ -34,6 +34,9 @@ type occupant struct {
 	listed  bool               // the others know of it, see settings.Broadcast
 	tails   [views]wire.Stanza // its presence as receivers see it, built when first needed
 	renames limit.Bucket       // HM8
+
+	number uint64 // by which the journal knows it
+	noted  bool   // it is among the notes
 }
 
 // session is one full address in a room.
@@ -45,6 +48,9 @@ type session struct {
 	jitsi    bool   // it sent a conference request
 	bot      bool   // it says that it is no person
 	since    uint64 // r.clock when it was told who is here
+
+	number uint64 // by which the journal knows it
+	noted  bool   // it is among the notes
 }
 
 // view is how much a receiver sees of an occupant's address.
@@ -103,11 +109,12 @@ func (r *room) occupantsOf(bare wire.Addr) []*occupant {
 
 // add puts a new occupant into the room.
 func (r *room) add(o *occupant) {
+	o.number = r.notes.number()
 	r.occupants = append(r.occupants, o)
 	r.byNick[o.key] = o
 }
 
-// attach gives the occupant a session.
+// attach gives the occupant a session, which has its number.
 func (r *room) attach(o *occupant, s *session) {
 	s.occupant = o
 	o.sessions = append(o.sessions, s)
@@ -116,6 +123,7 @@ func (r *room) attach(o *occupant, s *session) {
 	if r.focus == nil || r.focus.occupant != o {
 		r.sessions = append(r.sessions, s)
 	}
+	r.notes.session(s)
 }
 
 // detach takes a session away, and the occupant with its last one.
@@ -126,6 +134,9 @@ func (r *room) detach(s *session) (last bool) {
 			return slices.Delete(list, i, i+1)
 		}
 		return list
+	}
+	if r.notes.known {
+		r.notes.left = append(r.notes.left, s.number)
 	}
 	o.sessions = remove(o.sessions)
 	r.sessions = remove(r.sessions)

@@ -63,6 +63,7 @@ func (s *session) keep(p *wire.Packet) {
 func (r *room) update(s *session, in *input, fx *effects) {
 	o := s.occupant
 	s.keep(in.packet)
+	r.notes.session(s)
 	o.shown = s
 	r.changed(o)
 	fx.emit(OccupantChanged{r.portrait(o)})
@@ -78,6 +79,7 @@ func (r *room) changed(o *occupant) {
 	r.clock++
 	o.changed = r.clock
 	o.tails = [views]wire.Stanza{}
+	r.notes.occupant(o)
 }
 
 // announceLater puts the occupant among those whose presence is told to the others soon. In a large room most presences
@@ -87,6 +89,7 @@ func (r *room) announceLater(o *occupant, in *input) {
 		return
 	}
 	o.dirty = true
+	r.notes.occupant(o)
 	r.dirty = append(r.dirty, o)
 	if r.flushAt.IsZero() {
 		r.flushAt = in.now.Add(r.limits.Coalesce)
@@ -99,6 +102,7 @@ func (r *room) flush(fx *effects) {
 	r.dirty = nil
 	for _, o := range dirty {
 		o.dirty = false
+		r.notes.occupant(o)
 		r.announce(o, nil, fx)
 	}
 }
@@ -116,6 +120,7 @@ func (r *room) settled(o *occupant) {
 		return
 	}
 	o.dirty = false
+	r.notes.occupant(o)
 	if i := slices.Index(r.dirty, o); i >= 0 {
 		r.dirty = slices.Delete(r.dirty, i, i+1)
 	}
@@ -132,7 +137,10 @@ func (r *room) announce(o *occupant, n *notice, fx *effects) {
 	if o.listed && !listed {
 		r.toOthers(o, &notice{gone: true}, fx)
 	}
-	o.listed = listed
+	if o.listed != listed {
+		o.listed = listed
+		r.notes.occupant(o)
+	}
 	if listed {
 		r.toOthers(o, n, fx)
 	}

@@ -43,6 +43,8 @@ type input struct {
 	err       error                                 // why a write failed
 	do        func(r *room, in *input, fx *effects) // what the service asks for
 	tick      bool                                  // the timer fired
+	restored  *restoration                          // the room was rebuilt from the journal
+	snapshot  func(*cell)                           // the journal asks for the room as it is
 
 	fail    func(why *refusal) // with do: the room cannot be had
 	cell    *cell              // whose mailbox holds the packet
@@ -73,6 +75,7 @@ type room struct {
 	secret     []byte // keys the occupant ids (XEP-0421 §4)
 	created    time.Time
 	creator    wire.Addr // bare; empty for a room born through a conference request
+	maker      wire.Addr // bare; whose room it counts as
 	conference bool      // born through a conference request
 	stored     bool      // there is a row in the store
 
@@ -103,6 +106,11 @@ type room struct {
 	exclusive bool     // a change of who may do what is being committed
 	deferred  []*input // wait until it is
 	stale     bool     // another node owns the room
+
+	notes notes
+	owed  []saying // committed, delivered when the room was rebuilt, and perhaps to be said again by who said it ...
+
+	owedTill time.Time // ... until then
 
 	unlockAt, flushAt, admitAt, emptyAt time.Time
 }
@@ -143,6 +151,8 @@ func (r *room) step(in *input, fx *effects) {
 		fx.finish(in)
 	case in.tick:
 		r.tick(in, fx)
+	case in.restored != nil:
+		r.revive(in, fx)
 	}
 	r.resume(in, fx)
 	r.console(fx)
@@ -182,6 +192,7 @@ func (r *room) tick(in *input, fx *effects) {
 	}
 	if due(&r.unlockAt) && r.phase == locked {
 		r.phase = open
+		r.notes.head = true
 	}
 	// emptyAt is looked at by settle.
 }
@@ -269,6 +280,7 @@ func (r *room) keep(bare wire.Addr, s standing) {
 		delete(r.reserved, key)
 	}
 	delete(r.lent, bare)
+	r.notes.address(&r.notes.standings, bare)
 	if s.affiliation == None {
 		delete(r.standings, bare)
 		return

@@ -12,6 +12,7 @@ import (
 type Seat struct {
 	service *Service
 	room    wire.Addr
+	acts    *[]act // see Together; nil: each by itself
 }
 
 // Room returns the room's address.
@@ -44,19 +45,68 @@ func (s *Service) Conference(asker Sender, addr wire.Addr, rule OwnerRule, done 
 			in.fail(why)
 			return
 		}
-		m.Seat = &Seat{s, r.addr}
-		done(m, nil)
+		m.Seat = &Seat{service: s, room: r.addr}
+		fx.released = append(fx.released, func() { done(m, nil) })
 	}
 	s.post(addr, in)
 }
 
+// act is something that the focus does in the room.
+type act func(r *room, in *input, fx *effects)
+
 // do runs f in the room while the focus sits there.
-func (s *Seat) do(f func(r *room, in *input, fx *effects)) {
-	s.service.post(s.room, &input{do: func(r *room, in *input, fx *effects) {
-		if r.focus != nil {
+func (s *Seat) do(f act) {
+	s.always(func(r *room, in *input, fx *effects) {
+		if r != nil && r.focus != nil {
 			f(r, in, fx)
 		}
-	}, fail: func(*refusal) {}})
+	})
+}
+
+// always runs f in the room, or with a nil room when there is none.
+func (s *Seat) always(f act) {
+	if s.acts != nil {
+		*s.acts = append(*s.acts, f)
+		return
+	}
+	s.service.post(s.room, &input{do: f, fail: func(*refusal) { f(nil, nil, nil) }})
+}
+
+// Together does all that f does with the seat that it is given as one: nothing else happens in the room meanwhile, and
+// the process is not killed between one and the other as far as the journal knows. The seat given is of use during f only.
+func (s *Seat) Together(f func(*Seat)) {
+	var acts []act
+	f(&Seat{s.service, s.room, &acts})
+	if len(acts) == 0 {
+		return
+	}
+	s.always(func(r *room, in *input, fx *effects) {
+		for _, act := range acts {
+			act(r, in, fx)
+		}
+	})
+}
+
+// Done calls done when what was done before it has been delivered: the acknowledgement of a stanza that the focus holds.
+// It is called even if the room is no more.
+func (s *Seat) Done(done func()) {
+	s.always(func(r *room, _ *input, fx *effects) {
+		if r == nil {
+			done()
+			return
+		}
+		fx.released = append(fx.released, done)
+	})
+}
+
+// Note calls note when the room writes to the journal what was done with it: so the focus's share keeps in step with the
+// room's. It is called by the room's runner; not if the room is no more, nor if there is no journal.
+func (s *Seat) Note(note func()) {
+	s.always(func(r *room, _ *input, fx *effects) {
+		if r != nil {
+			fx.notes = append(fx.notes, note)
+		}
+	})
 }
 
 // Present replaces the payload of the focus's presence: complete child elements, which the room copies.
@@ -65,6 +115,7 @@ func (s *Seat) Present(children []byte) {
 	s.do(func(r *room, in *input, fx *effects) {
 		o := r.focus.occupant
 		o.shown.children = children
+		r.notes.session(o.shown)
 		r.changed(o)
 		if len(r.sessions) > r.limits.CoalesceAbove {
 			r.announceLater(o, in)
@@ -127,7 +178,7 @@ func (s *Seat) Tell(nick string, payload []byte) {
 func (s *Seat) Say(payload []byte) {
 	m := s.message("groupchat", payload)
 	s.do(func(r *room, in *input, fx *effects) {
-		r.after(fx, func(fx *effects) { r.broadcast(m, fx) })
+		r.after(nil, fx, func(fx *effects) { r.broadcast(m, fx) })
 	})
 }
 
@@ -151,6 +202,7 @@ func (s *Seat) SetOwners(rule OwnerRule) {
 	s.do(func(r *room, in *input, fx *effects) {
 		if r.conference {
 			r.ownership = rule
+			r.notes.head = true
 			r.succession(in, fx)
 		}
 	})

@@ -51,11 +51,16 @@ type Service struct {
 	makers map[wire.Addr]wire.Addr // who created a room
 	made   map[wire.Addr]int       // how many rooms somebody has created
 
-	closing   atomic.Bool
-	observers atomic.Pointer[[]func(Event)]
-	running   tally // runners, writes, listings
-	rooms     atomic.Int64
-	occupants atomic.Int64
+	closing    atomic.Bool
+	observers  atomic.Pointer[[]func(Event)]
+	journal    Journal // nil: none
+	lives      func(session wire.Addr) bool
+	rebuilding sync.Mutex              // guards replayed and coming
+	replayed   map[wire.Addr]*replayed // by the journal, and not in use yet
+	coming     map[wire.Addr]*replayed // what is to take its place, of which not all was said
+	running    tally                   // runners, writes, listings
+	rooms      atomic.Int64
+	occupants  atomic.Int64
 }
 
 // New returns the service of a domain. Rooms are read from the store when they are first asked for.

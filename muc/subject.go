@@ -74,6 +74,7 @@ func (r *room) changeSubject(s *session, in *input, fx *effects) (kept bool) {
 			return
 		}
 		r.subject = next
+		r.notes.subject = true
 		for _, s := range r.sessions {
 			fx.send(s.addr, next.message)
 		}

@@ -33,6 +33,9 @@ func (c *conference) accept(m *member, o *muc.Occupant, j *jingle.Jingle) (why *
 		if answer.Description == nil || answer.Description.Media != offer.Description.Media {
 			return bad("a content without its description"), "sdp.reject"
 		}
+		if answer.Name == contentData {
+			continue // on the same transport, with nothing to agree about
+		}
 		if why := agree(&receive, offer.Description, answer.Description, answer.Senders == jingle.RejectedContent); why != nil {
 			return why, "sdp.reject"
 		}
@@ -54,6 +57,7 @@ func (c *conference) accept(m *member, o *muc.Occupant, j *jingle.Jingle) (why *
 	m.stage, m.attempts = active, 0
 	m.resultBy, m.acceptBy, m.offerID = time.Time{}, time.Time{}, ""
 	m.remote, m.receive = remote, receive
+	m.known = m.at // with what it accepts it knows what the offer says
 	c.setSources(m, sources)
 	c.changed = true
 	return nil, ""

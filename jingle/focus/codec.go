@@ -96,7 +96,11 @@ func extensions(f Features, pairs ...any) []jingle.HeaderExtension {
 	return list
 }
 
-// describe returns what the session of a member is about: audio and video as far as the client has them.
+// contentData is the name of the content with the bridge channel as a data channel (jitsi.md §7.3).
+const contentData = "data"
+
+// describe returns what the session of a member is about: audio and video as far as the client has them, and a data channel
+// where there is no WebSocket for the bridge channel: a client that is offered both takes the data channel.
 func (c *conference) describe(m *member) []jingle.Content {
 	var list []jingle.Content
 	if m.features.Has(Audio) {
@@ -104,6 +108,9 @@ func (c *conference) describe(m *member) []jingle.Content {
 	}
 	if m.features.Has(Video) {
 		list = append(list, jingle.Content{Creator: jingle.Initiator, Name: "video", Senders: jingle.Both, Description: describeVideo(m.features)})
+	}
+	if m.features.Has(DataChannel) && c.channels == "" {
+		list = append(list, jingle.Content{Creator: jingle.Initiator, Name: contentData, Senders: jingle.Both, Description: &jingle.Description{Media: "application"}})
 	}
 	return list
 }

@@ -46,26 +46,37 @@ type conference struct {
 	iqs uint64
 	out []effect
 
+	// After the process was killed.
+	adopting bool      // the bridge that was there counts as there, ...
+	adoptBy  time.Time // ... until then
+	written  written
+
+	ledger ledger
+
 	// What follows belongs to Focus.step.
-	mu    sync.Mutex // guards all of the conference
-	seat  *muc.Seat
-	ended bool
-	busy  bool // somebody carries out effects
-	timer *time.Timer
+	mu        sync.Mutex            // guards all of the conference
+	restoring bool                  // until the room says who is there ...
+	later     []func(now time.Time) // ... this waits
+	seat      *muc.Seat
+	ended     bool
+	busy      bool // somebody carries out effects
+	timer     *time.Timer
 }
 
 // offering is how a server's offers look, apart from what clients can do.
 type offering struct {
-	channels string // where bridge channels are, as "wss://meet.example"; the bridge's path follows
+	channels string // where bridge channels are, as "wss://meet.example", and the bridge's path follows; "": data channels
 	red      bool   // redundant audio is offered (RFC 2198)
 }
 
 // loneliness is how long the session of who is alone is kept (jitsi.md §7).
 const loneliness = 20 * time.Second
 
+var defaultSenders = senderLimits{1000, 1000}
+
 func newConference(room wire.Addr, meeting string, created time.Time, random func(int) string) *conference {
 	c := &conference{room: room, meeting: meeting, created: created, random: random, caps: new(capsCache),
-		ssrcs: make(map[uint32]string), msids: make(map[string]string), senders: senderLimits{1000, 1000}}
+		ssrcs: make(map[uint32]string), msids: make(map[string]string), senders: defaultSenders}
 	ssrc := func() uint32 {
 		for {
 			n, _ := strconv.ParseUint(random(4), 16, 32)
@@ -143,12 +154,16 @@ func (c *conference) found(h api.Hello, there bool, now time.Time) {
 	c.serving = h.Bridge
 }
 
+// placed says that the bridge has the conference.
+func (c *conference) placed() bool {
+	return slices.ContainsFunc(c.members, func(m *member) bool { return m.transport != nil })
+}
+
 // greeted takes what the bridge says it has, after its connection was made.
 func (c *conference) greeted(h api.Hello, now time.Time) {
 	c.found(h, true, now)
 	version, has := h.Conferences[c.meeting]
-	built := func(m *member) bool { return m.transport != nil }
-	if !has && slices.ContainsFunc(c.members, built) {
+	if !has && c.placed() {
 		c.lost(now) // it was given up there
 	}
 	c.version = max(c.version, version)
@@ -170,6 +185,9 @@ func (c *conference) lost(now time.Time) {
 
 // settle brings everything that follows from the members in line with them.
 func (c *conference) settle(now time.Time) {
+	if c.adopting && (c.there || due(c.adoptBy, now)) {
+		c.adopting, c.adoptBy = false, time.Time{}
+	}
 	c.gate = c.members.gate()
 	switch {
 	case len(c.members) >= 2:
@@ -208,6 +226,9 @@ func (c *conference) settle(now time.Time) {
 // deadline returns when settle wants to be called again, zero for never.
 func (c *conference) deadline() time.Time {
 	next := c.aloneTill
+	if !c.adoptBy.IsZero() && (next.IsZero() || c.adoptBy.Before(next)) {
+		next = c.adoptBy
+	}
 	for _, m := range c.members {
 		for _, t := range [...]time.Time{m.question.by, m.resultBy, m.acceptBy, m.restartBy} {
 			if !t.IsZero() && (next.IsZero() || t.Before(next)) {
@@ -226,8 +247,11 @@ func (c *conference) wish() api.Conference {
 	for _, m := range c.members {
 		switch m.stage {
 		case waiting, offered, active:
+			receive := m.receive
+			receive.Known = m.known
 			w.Endpoints = append(w.Endpoints, api.Endpoint{
-				ID: m.endpoint, Session: m.number, Restart: m.restart, Remote: m.remote, Sources: m.sending.wish, Receive: m.receive,
+				ID: m.endpoint, Session: m.number, Restart: m.restart, Remote: m.remote, Sources: m.sending.wish, Receive: receive,
+				Data:      c.channels == "",
 				MuteAudio: m.audio.on, MuteVideo: m.video.on,
 			})
 		}
@@ -235,10 +259,13 @@ func (c *conference) wish() api.Conference {
 	return w
 }
 
+// bridged says that there is a bridge, as far as the members need to know.
+func (c *conference) bridged() bool { return c.there || c.adopting }
+
 // presence is what the focus says of the conference (jitsi.md §6.6).
 func (c *conference) presence() string {
 	bridges := "0"
-	if c.there {
+	if c.bridged() {
 		bridges = "1"
 	}
 	var p []byte
@@ -251,7 +278,7 @@ func (c *conference) presence() string {
 		p = append(wire.AppendAttr(wire.AppendAttr(append(p, "<property"...), "key", kv[0]), "value", kv[1]), "/>"...)
 	}
 	p = append(p, "</conference-properties><versions xmlns='"+NSJitsi+"'><component name='focus'>parley</component></versions>"...)
-	if c.gate >= SFU && !c.there {
+	if c.gate >= SFU && !c.bridged() {
 		p = append(p, "<bridgeNotAvailable xmlns='"+NSFocus+"'/>"...)
 	}
 	return string(p)

@@ -3,6 +3,7 @@ package focus
 import (
 	"time"
 
+	"parley/jingle"
 	"parley/xmpp/wire"
 )
 
@@ -20,6 +21,7 @@ const (
 	Rewriting
 	MidDemux
 	RED
+	DataChannel
 )
 
 // modern is what a client is taken for that does not say: what every client of the last years has, and nothing that it
@@ -36,6 +38,7 @@ var featureNames = map[string]Features{
 	"http://jitsi.org/ssrc-rewriting-1":     Rewriting,
 	"http://jitsi.org/rtp-mid-demux":        MidDemux,
 	"http://jitsi.org/opus-red":             RED,
+	jingle.NSSCTP:                           DataChannel,
 }
 
 // Has reports that all of g are there.

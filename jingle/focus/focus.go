@@ -9,13 +9,16 @@
 // A conference with its sessions is a machine without I/O and clock (conference.go); Focus.step feeds it and carries out what
 // it wants.
 //
-// Nothing here needs to survive the process: after a restart the clients send their conference requests again.
+// With a journal conferences survive the process: room and focus write down together what has become of a stanza and what is
+// answered, and after a restart the conference goes on with the bridge that has kept it, without a word to the members
+// (journal.go, restore.go). Otherwise the clients send their conference requests again.
 package focus
 
 import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"parley/internal/event"
 	"parley/muc"
@@ -49,7 +52,11 @@ type Focus struct {
 	tokens Tokens
 	rec    *event.Recorder
 
-	caps capsCache
+	journal  Journal                // nil: none
+	replayed map[string]*conference // by meeting; while the journal is replayed
+
+	caps     capsCache
+	draining atomic.Bool // the bridge says so
 
 	mu          sync.Mutex // guards what follows; held for no call to the outside, and for none to a conference
 	conferences map[wire.Addr]*conference
@@ -58,8 +65,8 @@ type Focus struct {
 }
 
 // OfferChannels says where clients find bridge channels, as "wss://meet.example", and whether clients that know redundant
-// audio (RFC 2198) are offered it. It holds for conferences that begin later. Without it channels are at the server's
-// own domain.
+// audio (RFC 2198) are offered it. With an empty base they are offered a data channel in the session. It holds for
+// conferences that begin later. Without it channels are at the server's own domain.
 func (f *Focus) OfferChannels(base string, red bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,7 +124,9 @@ func (f *Focus) request(b *wire.Batch, s route.Sender, to wire.Addr, p *wire.Pac
 		return
 	}
 	p = p.Clone()
+	release := s.Hold()
 	f.convene(s, req, func(a Answer, fault *wire.Error) {
+		defer release()
 		if fault != nil {
 			route.Refuse(nil, s, p, to, fault)
 			return

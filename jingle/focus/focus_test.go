@@ -567,3 +567,40 @@ func TestOneClientAnswersForAllOfItsHash(t *testing.T) {
 		}
 	}
 }
+
+// TestADrainingBridgeGetsNoOtherConferences: one that is there goes on, and takes new members.
+func TestADrainingBridgeGetsNoOtherConferences(t *testing.T) {
+	w := newWorld(t, true)
+	stress := func(draining bool) {
+		w.focus.BridgeEvent(api.Event{Stress: &api.Stress{Stress: 0.1, Draining: draining}})
+	}
+	bridges := func(want string) {
+		t.Helper()
+		for _, c := range w.focus.all() {
+			c.mu.Lock()
+			got := c.shown
+			c.mu.Unlock()
+			if !strings.Contains(got, "key='bridge-count' value='"+want+"'") {
+				t.Errorf("the focus says %s", got)
+			}
+		}
+	}
+	stress(true)
+	ann, bob, cat := w.person("ann"), w.person("bob"), w.person("cat")
+	ann.request()
+	bob.request()
+	ann.join("aaaaaaaa")
+	bob.join("bbbbbbbb")
+	bridges("0")
+	if got := w.calls.wish(room); len(got.Endpoints) != 0 {
+		t.Errorf("the bridge is asked for %+v", got)
+	}
+	stress(false)
+	w.wished(func(c api.Conference) bool { return len(c.Endpoints) == 2 })
+	bridges("1")
+	stress(true)
+	bridges("1")
+	cat.request()
+	cat.join("cccccccc")
+	w.wished(func(c api.Conference) bool { return len(c.Endpoints) == 3 })
+}

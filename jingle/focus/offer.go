@@ -26,6 +26,9 @@ func (c *conference) offer(m *member, now time.Time) {
 	group := jingle.Group{Semantics: "BUNDLE"}
 	for i := range j.Contents {
 		j.Contents[i].Transport = c.transportOf(m)
+		if j.Contents[i].Name == contentData {
+			j.Contents[i].Transport.SCTP = &jingle.SCTP{Port: 5000, Protocol: "webrtc-datachannel", Streams: 1024}
+		}
 		group.Contents = append(group.Contents, j.Contents[i].Name)
 	}
 	j.Groups = []jingle.Group{group}
@@ -49,7 +52,7 @@ func (c *conference) transportOf(m *member) *jingle.Transport {
 		out.Candidates = append(out.Candidates, jingle.Candidate{ID: "c" + strconv.Itoa(i+1), Component: 1, Foundation: k.Foundation,
 			Generation: t.Restart, IP: k.IP, Port: k.Port, Priority: k.Priority, Protocol: k.Protocol, Type: k.Type, TCPType: k.TCPType})
 	}
-	if t.Channel != "" {
+	if t.Channel != "" && c.channels != "" {
 		out.WebSockets = []string{c.channels + t.Channel}
 	}
 	return out

@@ -316,3 +316,47 @@ func TestOfferByTheTable(t *testing.T) {
 		}
 	}
 }
+
+// TestDataChannelWhereThereIsNoWebSocket: the bridge channel is offered as a data channel (jitsi.md §7.3) to a client that has
+// them, where the server has no place for WebSockets; the client that has neither gets media alone.
+func TestDataChannelWhereThereIsNoWebSocket(t *testing.T) {
+	p := newPlay(t)
+	p.c.channels = ""
+	p.join("aaaaaaaa", modern|DataChannel)
+	p.join("bbbbbbbb", modern)
+	offers := make(map[string]*jingle.Jingle)
+	for _, nick := range []string{"aaaaaaaa", "bbbbbbbb"} {
+		j, err := jingle.Parse(element(t, p.lastOffer(nick).payload), jingle.DefaultLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range j.Contents {
+			if len(c.Transport.WebSockets) != 0 {
+				t.Errorf("%s is offered %q", nick, c.Transport.WebSockets)
+			}
+		}
+		if len(j.Bundle().Contents) != len(j.Contents) || !p.endpoint(nick).Data {
+			t.Errorf("%s: bundle %q, the bridge is asked for %+v", nick, j.Bundle().Contents, p.endpoint(nick))
+		}
+		offers[nick] = j
+	}
+	data := offers["aaaaaaaa"].Content("data")
+	if data == nil || data.Description.Media != "application" || data.Transport.SCTP == nil || *data.Transport.SCTP != (jingle.SCTP{Port: 5000, Protocol: "webrtc-datachannel", Streams: 1024}) {
+		t.Fatalf("offered %+v", data)
+	}
+	if c := offers["bbbbbbbb"].Content("data"); c != nil {
+		t.Errorf("a client without data channels is offered %+v", c)
+	}
+	sctp := "<sctpmap xmlns='urn:xmpp:jingle:transports:dtls-sctp:1' number='5000' protocol='webrtc-datachannel' streams='1024'/></transport>"
+	answer := contents(microphone("aaaaaaaa", 100), camera("aaaaaaaa", 101)) + "<content creator='initiator' name='data' senders='both'>" +
+		"<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='application'/>" + strings.Replace(clientTransport, "</transport>", sctp, 1) + "</content>"
+	if got := p.jingle("bbbbbbbb", jingle.SessionAccept, strings.ReplaceAll(answer, "aaaaaaaa", "bbbbbbbb")); got != "bad-request" {
+		t.Errorf("a data channel that was not offered: %q", got)
+	}
+	if got := p.jingle("aaaaaaaa", jingle.SessionAccept, answer); got != "" {
+		t.Errorf("accepting: %q", got)
+	}
+	if e := p.endpoint("aaaaaaaa"); e.Remote == nil || len(e.Sources) != 2 || len(e.Receive.Payloads) == 0 {
+		t.Errorf("the bridge is asked for %+v", e)
+	}
+}

@@ -20,6 +20,7 @@ func (f *Focus) opened(m muc.Meeting) {
 	if c == nil {
 		c = newConference(room, m.ID, m.Created, digits)
 		c.caps, c.offering, c.seat = &f.caps, f.offering, m.Seat
+		c.written.on = f.journal != nil
 		f.conferences[room], f.byID[m.ID] = c, c
 	}
 	f.mu.Unlock()
@@ -49,14 +50,32 @@ func (f *Focus) observe(e muc.Event) {
 	case muc.RoomDestroyed:
 		f.closed(e.Room)
 		return
+	case muc.Restoring:
+		f.restore(e.Rooms)
+		return
+	case muc.RoomRestored:
+		f.restored(e)
+		return
 	default:
 		return
 	}
 	f.mu.Lock()
 	c := f.conferences[room]
 	f.mu.Unlock()
-	if c != nil {
+	if c == nil {
+		return
+	}
+	given, ok := e.(muc.FocusStanza)
+	if !ok {
 		f.step(c, func(now time.Time) { c.occurred(e, now) })
+		return
+	}
+	release := given.Hold()
+	if !f.step(c, func(now time.Time) {
+		c.occurred(e, now)
+		c.emit(done{release})
+	}) {
+		release()
 	}
 }
 
@@ -70,6 +89,10 @@ func (f *Focus) closed(room wire.Addr) {
 	}
 	f.mu.Unlock()
 	if c != nil {
+		if f.journal != nil {
+			end := record{entry: entry{Ended: true}}
+			c.ledger.write(f.journal, end, end.entry.marshal(c.meeting))
+		}
 		f.step(c, func(time.Time) {
 			c.members, c.changed, c.ended = nil, c.version > 0, true
 		})
@@ -80,6 +103,7 @@ func (f *Focus) closed(room wire.Addr) {
 func (f *Focus) BridgeEvent(e api.Event) {
 	switch {
 	case e.Hello != nil:
+		f.draining.Store(false)
 		f.adopt(e.Hello)
 		for _, c := range f.all() {
 			f.step(c, func(now time.Time) { c.greeted(*e.Hello, now) })
@@ -88,7 +112,8 @@ func (f *Focus) BridgeEvent(e api.Event) {
 		f.at(e.Transport.Conference, func(c *conference) { c.transport(e.Transport) })
 	case e.State != nil:
 		f.at(e.State.Conference, func(c *conference) { c.state(e.State) })
-	case e == (api.Event{}):
+	case e.Stress != nil && f.draining.Swap(e.Stress.Draining) == e.Stress.Draining: // nothing new
+	case e.Stress != nil, e == (api.Event{}):
 		for _, c := range f.all() {
 			f.step(c, func(time.Time) {})
 		}
@@ -139,16 +164,21 @@ func (f *Focus) all() []*conference {
 	return list
 }
 
-// step lets something happen to a conference, and carries out what follows from it. Effects leave in the order in which they
+// step lets something happen to a conference, unless it has ended, and carries out what follows from it. Effects leave in the order in which they
 // arose, without a lock, by whoever comes first: so a bridge may answer from within Apply.
-func (f *Focus) step(c *conference, happens func(now time.Time)) {
+func (f *Focus) step(c *conference, happens func(now time.Time)) (ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
-		return
+		return false
+	}
+	if c.restoring {
+		c.later = append(c.later, happens)
+		return true
 	}
 	now := time.Now()
 	hello, there := f.bridge.Info()
+	there = there && (!f.draining.Load() || c.placed()) // a bridge that drains gets no other conferences (jitsi.md §14.3)
 	c.found(hello, there, now)
 	happens(now)
 	if c.ended {
@@ -157,9 +187,10 @@ func (f *Focus) step(c *conference, happens func(now time.Time)) {
 		}
 	} else {
 		c.settle(now)
+		c.record()
 	}
 	if c.busy {
-		return
+		return true
 	}
 	c.busy = true
 	defer func() { c.busy = false }()
@@ -167,6 +198,7 @@ func (f *Focus) step(c *conference, happens func(now time.Time)) {
 		f.carryOut(c)
 	}
 	f.arm(c)
+	return true
 }
 
 // carryOut does what a conference wants done. The lock is held before and after.
@@ -175,9 +207,11 @@ func (f *Focus) carryOut(c *conference) {
 	c.out = nil
 	c.mu.Unlock()
 	defer c.mu.Lock()
-	for _, e := range out {
-		e.do(f, c.seat)
-	}
+	c.seat.Together(func(seat *muc.Seat) {
+		for _, e := range out {
+			e.do(f, c, seat)
+		}
+	})
 }
 
 // arm sets the conference's timer. The lock is held.

@@ -159,6 +159,8 @@ func (c *conference) answered(e muc.FocusStanza, now time.Time) {
 		c.retry(m, &jingle.Reason{Condition: jingle.GeneralError}, now)
 	case id == m.offerID:
 		m.resultBy = time.Time{}
+	default:
+		c.acknowledged(m, id)
 	}
 }
 

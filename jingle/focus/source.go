@@ -26,6 +26,16 @@ type sending struct {
 type knowledge struct {
 	of map[string]toldOf // by owner
 	at uint64            // the conference's revision
+
+	// The bridge forwards no source that the client has not acknowledged (jitsi.md §9.5).
+	known   uint64   // the revision that it has acknowledged
+	waiting []notice // what it has not, oldest first
+}
+
+// notice is a source-add on its way.
+type notice struct {
+	id string // of the IQ
+	at uint64 // revision that is known with its result
 }
 
 type toldOf struct {
@@ -193,8 +203,16 @@ func (c *conference) setSources(m *member, s jingle.Sources) {
 		}
 	}
 	c.revision++
-	m.sending = sending{sources: s, shown: s.StripSimulcast(), revision: c.revision,
-		wish: append(named(api.Audio, s.Audio, s.AudioGroups), named(api.Video, s.Video, s.VideoGroups)...)}
+	wish := append(named(api.Audio, s.Audio, s.AudioGroups), named(api.Video, s.Video, s.VideoGroups)...)
+	for i := range wish {
+		wish[i].Since = c.revision
+		for _, old := range m.wish {
+			if old.Name == wish[i].Name && slices.Equal(old.SSRCs, wish[i].SSRCs) {
+				wish[i].Since = old.Since
+			}
+		}
+	}
+	m.sending = sending{sources: s, shown: s.StripSimulcast(), revision: c.revision, wish: wish}
 	c.changed = true
 }
 
@@ -248,6 +266,8 @@ func (c *conference) tell(m *member) {
 	if m.stage != active || m.receive.Rewriting || m.at == c.revision {
 		return
 	}
+	before := m.known
+	defer func() { c.changed = c.changed || m.known != before }()
 	m.at = c.revision
 	var add, remove []jingle.OwnedSources
 	change := func(owner string, to toldOf) {
@@ -272,14 +292,36 @@ func (c *conference) tell(m *member) {
 		change(owner, toldOf{})
 	}
 	c.signal(m, jingle.SourceRemove, remove)
-	c.signal(m, jingle.SourceAdd, add)
+	switch id := c.signal(m, jingle.SourceAdd, add); {
+	case id != "":
+		m.waiting = append(m.waiting, notice{id, c.revision})
+	case len(m.waiting) > 0: // nothing new to it
+		m.waiting[len(m.waiting)-1].at = c.revision
+	default:
+		m.known = c.revision
+	}
 }
 
-func (c *conference) signal(m *member, action jingle.Action, list []jingle.OwnedSources) {
+// signal sends an IQ about sources and returns its id, "" when there is nothing to say.
+func (c *conference) signal(m *member, action jingle.Action, list []jingle.OwnedSources) string {
 	if len(list) == 0 {
-		return
+		return ""
 	}
 	j := jingle.Jingle{Action: action, Initiator: string(c.focus()), SID: m.sid}
 	c.attach(&j, m, list)
-	c.emit(ask{m.endpoint, "set", c.iq(), j.Append(nil)})
+	id := c.iq()
+	c.emit(ask{m.endpoint, "set", id, j.Append(nil)})
+	return id
+}
+
+// acknowledged takes the answer to an IQ, which may be a source-add. Clients take what they are told in order, so one answer
+// stands for all before it. One that could not take it will not be able to later: an error counts too.
+func (c *conference) acknowledged(m *member, id string) {
+	i := slices.IndexFunc(m.waiting, func(n notice) bool { return n.id == id })
+	if i < 0 {
+		return
+	}
+	m.known = m.waiting[i].at
+	m.waiting = slices.Clone(m.waiting[i+1:])
+	c.changed = true
 }

@@ -356,3 +356,76 @@ func TestEveryoneKnowsTheSourcesOfTheOthers(t *testing.T) {
 		}
 	})
 }
+
+// TestTheBridgeIsToldWhatClientsKnow: a source is forwarded to a receiver that has accepted or acknowledged it (jitsi.md §9.5).
+func TestTheBridgeIsToldWhatClientsKnow(t *testing.T) {
+	p := two(t)
+	p.join("cccccccc", modern|Rewriting)
+	var adds []string // ids of source-adds to aaaaaaaa that it has not answered
+	play := func() {
+		for _, x := range p.seen {
+			if a, ok := x.(ask); ok && a.nick == "aaaaaaaa" && strings.Contains(string(a.payload), "source-add") {
+				adds = append(adds, a.id)
+			}
+		}
+		p.seen = nil
+	}
+	knows := func(who, source string) bool {
+		t.Helper()
+		for _, e := range p.wish.Endpoints {
+			for _, s := range e.Sources {
+				if s.Name == source {
+					if s.Since == 0 {
+						t.Fatalf("%s has no revision", source)
+					}
+					return s.Since <= p.endpoint(who).Receive.Known
+				}
+			}
+		}
+		t.Fatalf("no source %s", source)
+		return false
+	}
+	p.accept("bbbbbbbb", 200)
+	play()
+	if knows("aaaaaaaa", "bbbbbbbb-v0") {
+		t.Error("a knows a source that it has not acknowledged")
+	}
+	p.join("dddddddd", modern)
+	if knows("dddddddd", "aaaaaaaa-v0") {
+		t.Error("d knows a source by an offer that it has not accepted")
+	}
+	p.accept("dddddddd", 600)
+	play()
+	if !knows("dddddddd", "aaaaaaaa-v0") || !knows("dddddddd", "bbbbbbbb-v0") {
+		t.Error("d does not know what it was offered and has accepted")
+	}
+	first := adds[0]
+	p.jingle("bbbbbbbb", jingle.SourceAdd, only("video", source(300, "bbbbbbbb-v1", "screen")))
+	play()
+	p.jingle("aaaaaaaa", jingle.SourceAdd, only("video", source(301, "aaaaaaaa-v1", "own")))
+	play()
+	p.send(occupant("bbbbbbbb"), "result", first, "") // somebody else's answer is none
+	if knows("aaaaaaaa", "bbbbbbbb-v0") || len(adds) != 3 {
+		t.Errorf("a knows a source by the answer of another; told by %q", adds)
+	}
+	p.send(occupant("aaaaaaaa"), "result", first, "")
+	if !knows("aaaaaaaa", "bbbbbbbb-v0") || knows("aaaaaaaa", "bbbbbbbb-v1") {
+		t.Error("the first answer is for the first sources alone, and the second source takes nothing from the first")
+	}
+	p.send(occupant("aaaaaaaa"), "result", adds[2], "")
+	if !knows("aaaaaaaa", "bbbbbbbb-v1") {
+		t.Error("a has acknowledged all")
+	}
+	before := p.endpoint("aaaaaaaa").Receive.Known
+	p.accept("cccccccc", 500)
+	p.jingle("bbbbbbbb", jingle.SourceRemove, only("video", source(300, "bbbbbbbb-v1", "screen")))
+	p.jingle("bbbbbbbb", jingle.SourceAdd, only("video", source(300, "bbbbbbbb-v1", "screen")))
+	if knows("aaaaaaaa", "bbbbbbbb-v1") || p.endpoint("aaaaaaaa").Receive.Known != before {
+		t.Error("what was removed and added again is new")
+	}
+	play()
+	p.send(occupant("aaaaaaaa"), "result", adds[len(adds)-1], "") // of the last: it stands for all
+	if !knows("aaaaaaaa", "bbbbbbbb-v1") || !knows("aaaaaaaa", "cccccccc-v0") {
+		t.Error("a has acknowledged the last of all")
+	}
+}
