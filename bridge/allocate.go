@@ -16,8 +16,10 @@ const pool = 50
 func (c *Conference) allocate() {
 	to := make(map[*source][]*slot)
 	heights := make(map[*source]int)
+	settled := true // everybody has said what is wanted, so what nobody wants need not be encoded
 	for _, e := range c.order {
 		e.assign(to, heights)
+		settled = settled && e.receive.heard
 	}
 	for _, e := range c.order {
 		for _, s := range e.sources {
@@ -26,7 +28,7 @@ func (c *Conference) allocate() {
 				s.slots.Store(&slots)
 			}
 			if s.video {
-				s.constrain(heights[s])
+				s.constrain(heights[s], settled)
 			}
 		}
 	}
@@ -109,7 +111,6 @@ func (o *egress) project(e *Endpoint, audio, video []candidate) {
 // fill points slots at sources: first those that are there already, then with rewriting unused slots, new ones up to the size
 // of the pool, and the one that has been idle the longest. It returns the slots, and the mappings to announce.
 func (e *Endpoint) fill(d *dialect, slots []*slot, sources []candidate, video bool) (all []*slot, fresh []channel.Mapping) {
-	out := &e.out
 	place := e.Conference.place
 	clear(place)
 	for i, c := range sources {
@@ -118,16 +119,13 @@ func (e *Endpoint) fill(d *dialect, slots []*slot, sources []candidate, video bo
 	for _, s := range slots {
 		i, ok := place[s.source]
 		if !ok || s.source.gone {
-			if s.want.on {
-				out.uses++
-				s.used = out.uses
-			}
-			s.want.on = false
-			s.stop()
+			s.turnOff()
 			continue
 		}
 		delete(place, s.source)
-		s.turnOn(sources[i])
+		if !s.doubtful {
+			s.turnOn(sources[i])
+		}
 	}
 	if !d.rewriting || e.channel == nil {
 		return slots, nil
@@ -152,9 +150,20 @@ func (e *Endpoint) fill(d *dialect, slots []*slot, sources []candidate, video bo
 		}
 		s.point(want.source)
 		s.turnOn(want)
+		s.announced = e.Conference.batch.Now
 		fresh = append(fresh, s.mapping())
 	}
 	return slots, fresh
+}
+
+// turnOff stops what the slot sends; it stays pointed at its source.
+func (s *slot) turnOff() {
+	if s.want.on {
+		s.receiver.out.uses++
+		s.used = s.receiver.out.uses
+	}
+	s.want.on = false
+	s.stop()
 }
 
 func (s *slot) turnOn(c candidate) {
@@ -200,9 +209,10 @@ func (s *slot) mappingOf(src *source) channel.Mapping {
 	return m
 }
 
-// constrain tells the owner of a source the greatest height that any receiver wants, when it has changed.
-func (s *source) constrain(height int) {
-	if s.owner.channel == nil || !s.wasTold && height == 0 || s.wasTold && s.told == height {
+// constrain tells the owner of a source the greatest height that any receiver wants, when it has changed; before the first
+// time, that nobody wants it only if all have said what they want.
+func (s *source) constrain(height int, settled bool) {
+	if s.owner.channel == nil || !s.wasTold && height == 0 && !settled || s.wasTold && s.told == height {
 		return
 	}
 	s.told, s.wasTold = height, true
@@ -220,6 +230,7 @@ func (e *Endpoint) aim(c *Conference) {
 	out := &e.out
 	out.mu.Lock()
 	defer out.mu.Unlock()
+	room := replayTick
 	for _, s := range out.video {
 		if !s.want.on || s.source == nil || out.closed {
 			continue
@@ -231,7 +242,7 @@ func (e *Endpoint) aim(c *Conference) {
 		s.want.stream, s.want.spatial, s.want.temporal = index, spatial, temporalFor(s.want.rate)
 		switch {
 		case s.replay != nil || s.current == nil:
-			if !s.resume(b, leg, d) && ok {
+			if !s.resume(b, leg, d, &room) && ok {
 				s.source.request(b, index)
 			}
 		case ok && (s.current.index != index || s.spatial != spatial):

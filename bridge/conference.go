@@ -129,6 +129,7 @@ func transportChanged(a, b *api.Endpoint) bool {
 func (e *Endpoint) renew(wish *api.Endpoint) {
 	if e.wish.Session != wish.Session {
 		e.leg.Store(nil) // what it has to say is for the client that was
+		e.consent.Store(false)
 		e.receive.reset()
 		e.told = nil
 	}
@@ -161,6 +162,7 @@ func (c *Conference) source(e *Endpoint) {
 	for _, w := range wish {
 		i := slices.IndexFunc(e.sources, func(s *source) bool { return s.same(w) })
 		if i >= 0 {
+			e.sources[i].signal.Since = w.Since
 			if s := e.sources[i]; s.signal.VideoType != w.VideoType {
 				s.signal.VideoType, s.videoType = w.VideoType, w.VideoType
 			}
@@ -284,6 +286,8 @@ func (c *Conference) activity(e *Endpoint, at time.Duration) {
 	heard := time.Duration(e.heard.Load())
 	var now activity
 	switch {
+	case e.consent.Load(): // who only listens, or talks to another directly, is there too
+		now = active
 	case heard == 0 && at-e.joined < idleBefore:
 		return
 	case heard == 0, at-heard >= idleAfter:

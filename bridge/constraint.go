@@ -87,7 +87,7 @@ func (e *Endpoint) video(list []candidate) []candidate {
 			continue
 		}
 		for _, s := range o.sources {
-			if !s.video || !s.live() {
+			if !s.video || !s.live() || !e.knows(s) {
 				continue
 			}
 			if v := r.of(s.name); v.MaxHeight != 0 {
@@ -104,6 +104,12 @@ func (e *Endpoint) video(list []candidate) []candidate {
 	return list
 }
 
+// knows says that the endpoint's client can tell what a source's packets are: it has acknowledged the source, or it is told of
+// the slot before (jitsi.md §9.5). The caller holds Conference.mu.
+func (e *Endpoint) knows(s *source) bool {
+	return e.dialect.Load().rewriting || s.signal.Since <= e.wish.Receive.Known
+}
+
 // audio are the audio sources that a receiver should get, those who spoke last first.
 func (e *Endpoint) audio(list []candidate) []candidate {
 	list = list[:0]
@@ -112,7 +118,7 @@ func (e *Endpoint) audio(list []candidate) []candidate {
 			continue
 		}
 		for _, s := range o.sources {
-			if !s.video && s.live() && e.receive.audio.Wants(s.name) {
+			if !s.video && s.live() && e.knows(s) && e.receive.audio.Wants(s.name) {
 				list = append(list, candidate{source: s, rank: e.Conference.speaker.rank(o.ID)})
 			}
 		}

@@ -22,6 +22,7 @@ type Endpoint struct {
 	dialect atomic.Pointer[dialect]
 	session atomic.Int64 // of the transport
 	heard   atomic.Int64 // when something came last, ns since Conference.epoch; 0: never
+	consent atomic.Bool  // the client answers the checks of ICE (RFC 7675)
 
 	message atomic.Pointer[func(data []byte, text bool)]
 
@@ -114,6 +115,7 @@ func (e *Endpoint) ready() (Leg, *dialect) {
 // State takes a change of the transport's state and tells the focus.
 func (e *Endpoint) State(state, reason string) {
 	c := e.Conference
+	e.consent.Store(state == api.Connected)
 	if state == api.Connected {
 		c.dirty.Store(true)
 	}

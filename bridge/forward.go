@@ -14,8 +14,9 @@ const growth = 96 + codec.DescriptorGrowth
 
 // Of a note, which is kept with each sent packet for its retransmission (rtp.Origin): what was rewritten in it.
 const (
-	noteMarker = 1 << 31 // the marker was set
-	noteCodec  = 1<<24 - 1
+	noteMarker     = 1 << 31 // the marker was set
+	noteDescriptor = 1 << 30 // the numbers are those of the dependency descriptor
+	noteCodec      = 1<<24 - 1
 )
 
 // noDescriptor leaves the sender's dependency descriptor out.
@@ -33,12 +34,17 @@ func (s *slot) omit(p *packet) {
 func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 	out := &s.receiver.out
 	h := &out.header
-	payload := d.payload[p.kind]
+	payload, skip := d.payload[p.kind], 0
+	if p.kind == red && payload == 0 { // a receiver without RED gets what a sender without RED would send
+		if skip = p.skip; skip != 0 {
+			payload = d.payload[opus]
+		}
+	}
 	if payload == 0 {
 		s.order.Drop(p.id, p.Sequence())
 		return
 	}
-	*h = rtp.Header{PayloadType: payload, SSRC: s.ssrc, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now)}
+	*h = rtp.Header{PayloadType: payload, Skip: skip, SSRC: s.ssrc, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now)}
 	note := uint32(0)
 	switch {
 	case p.kind == vp8 && p.read && p.vp8.HasPicture:
@@ -55,13 +61,13 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 			return
 		}
 		note = n.Note()
-	case p.kind == av1 && p.deps != nil && d.rewrite.IDs.DependencyDescriptor != 0:
+	case p.deps != nil && d.rewrite.IDs.DependencyDescriptor != 0:
 		w, ok := s.sequel.Map(&p.dep)
 		if !ok {
 			s.order.Drop(p.id, p.Sequence())
 			return
 		}
-		note = uint32(w.Number) | uint32(w.Shift&63)<<16
+		note = noteDescriptor | uint32(w.Number) | uint32(w.Shift&63)<<16
 		if active := p.deps.Structure().UpTo(s.spatial, s.temporal); active&p.dep.Active != p.dep.Active {
 			w.Restrict, w.Active = true, active&p.dep.Active
 		}
@@ -95,18 +101,21 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 		leg.Commit(b, 0, s.ssrc, false)
 		return
 	}
-	renumber(room[w.Size-len(p.Payload()):w.Size], p.kind, note)
+	renumber(room[w.Size-len(p.Payload())+skip:w.Size], p.kind, note)
 	if w.TransportCC != 0 {
 		out.sequence++
 	}
 	leg.Commit(b, w.Size, s.ssrc, h.Marker || !s.video)
 	s.packets++
-	s.octets += uint32(len(p.Payload()))
+	s.octets += uint32(len(p.Payload()) - skip)
 	s.sent, s.sentAt = true, p.at
 }
 
 // renumber writes the numbers of a note into a payload.
 func renumber(payload []byte, k kind, note uint32) {
+	if note&noteDescriptor != 0 {
+		return
+	}
 	switch n := codec.Noted(note & noteCodec); k {
 	case vp8:
 		var d codec.VP8
@@ -157,7 +166,7 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 		PayloadType: payload, SSRC: s.ssrc, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
 		Sequence: seq, Timestamp: p.Timestamp() + o.Shift, Marker: o.Note&noteMarker != 0, TransportCC: out.sequence,
 	}
-	if v := p.Extension(ids.DependencyDescriptor); k == av1 && ids.DependencyDescriptor != 0 && len(v) >= 3 && len(v) <= len(out.scratch) {
+	if v := p.Extension(ids.DependencyDescriptor); o.Note&noteDescriptor != 0 && len(v) >= 3 && len(v) <= len(out.scratch) {
 		h.Descriptor = out.scratch[:copy(out.scratch[:], v)]
 		redescribe(h.Descriptor, o.Note)
 	}

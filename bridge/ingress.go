@@ -19,6 +19,7 @@ type ingress struct {
 	table    map[uint32]entry
 	budget   limit.Bucket
 	packet   packet
+	red      rtp.RED
 	arrivals *rtp.Arrivals // nil before the first packet with a transport-wide sequence number
 	pending  bool          // some were not reported
 	reported time.Time     // last transport-wide feedback
@@ -120,16 +121,20 @@ func (e *Endpoint) ingest(b *udp.Batch, s *stream, buffer *udp.Buffer, at time.T
 		e.drop(DropMuted)
 		return
 	}
+	p.frame, p.deps, p.read = codec.Frame{}, nil, false // of the packet before, which was perhaps of another source
 	if len(p.Payload()) == 0 {
-		p.frame, p.deps, p.read = codec.Frame{}, nil, false // a probe: it keeps its place in the sequence, and is not sent on
+		// A probe: it keeps its place in the sequence, and is not sent on.
 	} else if src.video {
 		p.describe(&s.dependency, &s.sizes, first)
 		if p.starts() {
 			src.arrived(s.index)
 		}
 		s.keep(p)
-	} else if level, _, ok := rtp.AudioLevel(p.Extension(p.from.AudioLevel)); ok {
-		in.voice.hear(at.Sub(e.epoch), level)
+	} else {
+		if level, _, ok := rtp.AudioLevel(p.Extension(p.from.AudioLevel)); ok {
+			in.voice.hear(at.Sub(e.epoch), level)
+		}
+		p.primary(&in.red, e.dialect.Load())
 	}
 	for _, to := range *src.slots.Load() {
 		to.forward(b, p)

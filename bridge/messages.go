@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"slices"
+	"time"
 
 	"parley/bridge/api"
 	"parley/bridge/channel"
@@ -27,6 +28,10 @@ func (e *Endpoint) Opened(conn channel.Conn) {
 	}
 	if e.dialect.Load().rewriting {
 		e.out.mu.Lock()
+		now := time.Now()
+		for _, s := range e.out.slots {
+			s.doubtful, s.announced = false, now
+		}
 		if m := mappings(e.out.audio); len(m) > 0 {
 			conn.Send(channel.AudioSourcesMap{MappedSources: m})
 		}
@@ -44,6 +49,31 @@ func (e *Endpoint) Opened(conn channel.Conn) {
 			conn.Send(channel.EndpointConnectivityStatusChangeEvent{Endpoint: o.ID, Active: false})
 		}
 	}
+	c.dirty.Store(true)
+}
+
+// doubt is by how much the client's last sign of life must be younger than an announcement's departure to prove that it
+// arrived: a round trip.
+const doubt = 2 * time.Second
+
+// Closed notices that the channel has ended. Slots whose announcement may have been lost with it send nothing until the next
+// channel repeats it.
+func (e *Endpoint) Closed(conn channel.Conn, heard time.Time) {
+	c := e.Conference
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.channel != conn {
+		return
+	}
+	e.channel = nil
+	e.out.mu.Lock()
+	for _, s := range e.out.slots {
+		if s.pooled && heard.Sub(s.announced) < doubt {
+			s.doubtful = true
+			s.turnOff()
+		}
+	}
+	e.out.mu.Unlock()
 	c.dirty.Store(true)
 }
 

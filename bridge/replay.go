@@ -7,7 +7,9 @@ import (
 
 const (
 	replayMost = 256 // packets since the key frame: what is further back costs more than another key frame
-	replayTick = 64  // packets sent to one slot in one tick
+
+	// replayTick is how many bytes one receiver gets in one tick (16 Mbit/s): a burst would be lost on its way.
+	replayTick = 40 << 10
 )
 
 // replay sends what is kept of a stream since its last key frame to a slot that waits for one, so that no other has to be
@@ -54,8 +56,8 @@ func (r *replay) next() (buffer *udp.Buffer, more, ok bool) {
 }
 
 // resume goes on with the replay of a slot that waits, or begins one. It answers false when a key frame must be asked for.
-// The caller holds egress.mu of the receiver.
-func (s *slot) resume(b *udp.Batch, leg Leg, d *dialect) bool {
+// What it sends it takes from room, in bytes; without room the replay waits. The caller holds egress.mu of the receiver.
+func (s *slot) resume(b *udp.Batch, leg Leg, d *dialect, room *int) bool {
 	if s.replay == nil {
 		if s.replay = newReplay(s.source.streams[s.want.stream]); s.replay == nil {
 			return false
@@ -63,7 +65,7 @@ func (s *slot) resume(b *udp.Batch, leg Leg, d *dialect) bool {
 	}
 	r, p := s.replay, &s.receiver.out.again
 	from := s.source.owner.dialect.Load()
-	for range replayTick {
+	for *room > 0 {
 		buffer, more, ok := r.next()
 		if !ok {
 			s.stop()
@@ -76,6 +78,7 @@ func (s *slot) resume(b *udp.Batch, leg Leg, d *dialect) bool {
 		if buffer == nil {
 			continue
 		}
+		*room -= len(buffer.Bytes)
 		if p.Parse(buffer.Bytes) == nil {
 			p.stream, p.id, p.seq, p.newest, p.at = r.stream, r.id, r.at-1, true, b.Now
 			p.from, p.payload = from.rewrite.IDs, p.PayloadType()

@@ -28,6 +28,9 @@ type slot struct {
 	used   uint64  // when it was turned off last, for the choice of the oldest
 	want   wanted
 
+	announced time.Time // when the client was told of the source
+	doubtful  bool      // and perhaps was not: nothing is sent until it is told again
+
 	current   *stream // what it gets at present; nil: it waits for a key frame, or for the first packet of audio
 	currentID uint32
 	spatial   uint8 // layers that it gets

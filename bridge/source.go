@@ -62,7 +62,7 @@ func newSource(owner *Endpoint, s api.Source) *source {
 	return src
 }
 
-// same says that a source was signalled as before: what may change while it goes on is its video type only.
+// same says that a source was signalled as before: what may change while it goes on is its video type, and Since.
 func (s *source) same(o api.Source) bool {
 	return s.name == o.Name && s.signal.Kind == o.Kind && slices.Equal(s.signal.SSRCs, o.SSRCs) &&
 		slices.EqualFunc(s.signal.Groups, o.Groups, func(a, b api.Group) bool {

@@ -150,6 +150,23 @@ type packet struct {
 	h264  codec.H264
 	dep   codec.Descriptor
 	deps  *codec.DependencySource // nil: dep was not read
+	skip  int                     // of RED: bytes before the primary block, which is Opus; 0: there is none such
+}
+
+// primary finds the primary block of a RED payload.
+func (p *packet) primary(r *rtp.RED, d *dialect) {
+	p.skip = 0
+	if p.kind != red || r.Parse(p.Payload()) != nil {
+		return
+	}
+	if b := r.Primary(); d.kinds[b.PayloadType&0x7f] == opus && len(b.Data) > 0 {
+		p.skip = len(p.Payload()) - len(b.Data)
+	}
+}
+
+// numbered says that the payload itself numbers its pictures.
+func (p *packet) numbered() bool {
+	return p.read && (p.kind == vp8 && p.vp8.HasPicture || p.kind == vp9 && p.vp9.HasPicture)
 }
 
 // describe reads what the payload and the dependency descriptor say about the frame; first says that the packet before it
@@ -187,8 +204,9 @@ func (p *packet) describe(deps *codec.DependencySource, sizes *codec.VP9Source, 
 	}
 }
 
-// starts says that a receiver that has nothing can begin with the packet.
+// starts says that a receiver that has nothing can begin with the packet. Where receivers go by the dependency descriptor,
+// it has the structure.
 func (p *packet) starts() bool {
 	f := &p.frame
-	return f.Known && f.Key && f.Start && f.Spatial == 0 && (p.deps == nil || p.kind != av1 || p.dep.Attached)
+	return f.Known && f.Key && f.Start && f.Spatial == 0 && (p.deps == nil || p.numbered() || p.dep.Attached)
 }

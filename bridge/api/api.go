@@ -72,6 +72,9 @@ type Source struct {
 	VideoType string   `json:"videoType,omitempty"`
 	SSRCs     []uint32 `json:"ssrcs"`            // all of them, retransmission included, in the order of signalling
 	Groups    []Group  `json:"groups,omitempty"` // FID pairs and one SIM
+
+	// Since says since when the source is as it is; 0 for always. See Receive.Known.
+	Since uint64 `json:"since,omitempty"`
 }
 
 // Group is an ssrc-group: "FID" (media, retransmission) or "SIM" (low to high).
@@ -89,6 +92,10 @@ type Receive struct {
 
 	Payloads   []Payload      `json:"payloads,omitempty"`
 	Extensions map[string]int `json:"extensions,omitempty"` // URI → id
+
+	// Known is up to where the client has acknowledged what it was told of the sources of others: without SSRC rewriting it
+	// gets nothing of a source with a greater Since (§9.5).
+	Known uint64 `json:"known,omitempty"`
 
 	// The bridge's own SSRCs of the conference (§8.3): senders of its RTCP.
 	AudioSSRC uint32 `json:"audioSSRC,omitempty"`

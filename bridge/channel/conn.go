@@ -34,6 +34,10 @@ type Endpoint interface {
 	// Opened hands over a new Conn, which takes the place of any earlier one. ServerHello is queued already; the endpoint
 	// sends its whole state (SenderSourceConstraints, ForwardedSources, source maps...) before it sends changes.
 	Opened(c Conn)
+
+	// Closed says that the endpoint's Conn has ended and no other has taken its place. What was sent after heard, when the
+	// client was last heard on it, may not have arrived. It is called once for each Conn that was not replaced, after Opened.
+	Closed(c Conn, heard time.Time)
 }
 
 // The close codes (RFC 6455 §7.4.1) and what they mean here.
@@ -57,6 +61,9 @@ const (
 // DefaultRate is how many messages a client may send.
 var DefaultRate = limit.Rate{PerSecond: 50, Burst: 50}
 
+// volume is how many bytes: each may be relayed to all others of the conference.
+var volume = limit.Rate{PerSecond: 64 << 10, Burst: 512 << 10}
+
 // inbox is the receiving half that both kinds of Conn have. It is used by one goroutine at a time.
 type inbox struct {
 	endpoint string
@@ -65,6 +72,7 @@ type inbox struct {
 	sink     Sink
 	events   *event.Recorder
 	bucket   limit.Bucket
+	volume   limit.Bucket
 }
 
 // verdict says how a connection is to be closed; the zero verdict lets it go on.
@@ -88,6 +96,9 @@ func (in *inbox) refuse(v verdict) verdict {
 
 // receive takes one message. What it cannot read it drops and counts.
 func (in *inbox) receive(c Conn, data []byte) verdict {
+	if !in.volume.Allow(time.Now(), float64(len(data))) {
+		return in.refuse(verdict{CloseLimit, "too many bytes"})
+	}
 	m, err := FromClient(data)
 	switch {
 	case errors.Is(err, ErrTooBig):

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -101,6 +102,7 @@ func TestHB6DataChannelLimits(t *testing.T) {
 		{"too big", sized(MaxMessage + 1), 1},
 		{"too deep", nested(MaxDepth + 1), 1},
 		{"too many", `{"colibriClass":"EndpointStats"}`, 60},
+		{"too many bytes", `{"colibriClass":"EndpointStats"` + strings.Repeat(" ", MaxMessage-40) + `}`, 40},
 	} {
 		t.Run("HB6 "+tt.name, func(t *testing.T) {
 			b := newBridge(t, nil)
@@ -139,5 +141,26 @@ func TestDataChannelThatIsSlow(t *testing.T) {
 	s.expectShut()
 	if n := b.count(t, eventSlow); n != 1 {
 		t.Errorf("counted %v times", n)
+	}
+}
+
+// Who exceeds a limit may not begin anew with a full budget as often as it likes.
+func TestHB6DataChannelsAreFew(t *testing.T) {
+	b := newBridge(t, nil)
+	ticket := b.Open("c1", "a", newEndpoint())
+	opened := 0
+	for range 100 {
+		s := newStream(t)
+		s.err.Store(true)
+		d := ticket.Data(s.send, s.close)
+		if d == nil {
+			continue
+		}
+		opened++
+		d.Receive([]byte(nested(MaxDepth+1)), true)
+		s.expectShut()
+	}
+	if opened < int(opens.Burst) || opened > int(opens.Burst)+5 {
+		t.Errorf("%d channels", opened)
 	}
 }

@@ -27,8 +27,15 @@ type endpoint struct {
 	received chan Message
 	panics   bool
 
-	mu   sync.Mutex // guards conn
-	conn Conn
+	mu     sync.Mutex // guards what follows
+	conn   Conn
+	closed []closed
+}
+
+// closed is a call of Closed.
+type closed struct {
+	conn  Conn
+	heard time.Time
 }
 
 func newEndpoint(state ...Message) *endpoint {
@@ -49,6 +56,12 @@ func (e *endpoint) Opened(c Conn) {
 	for _, m := range e.state {
 		c.Send(m)
 	}
+}
+
+func (e *endpoint) Closed(c Conn, heard time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = append(e.closed, closed{c, heard})
 }
 
 // send waits for the first Conn.

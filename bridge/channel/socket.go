@@ -79,7 +79,9 @@ func serve(w http.ResponseWriter, r *http.Request, t *Ticket, remote string) {
 	c.Close(0, "")
 	c.life.wg.Wait()
 	c.timer.Stop()
-	t.detach(c)
+	if t.detach(c) {
+		t.closed(c, &c.in, c.start.Add(time.Duration(c.heard.Load())))
+	}
 }
 
 // Send implements Conn.

@@ -84,17 +84,27 @@ func (t *Ticket) attach(c Conn, in *inbox) bool {
 	return true
 }
 
-func (t *Ticket) detach(c Conn) {
+// detach takes away a connection that has ended; it reports whether it was still the endpoint's.
+func (t *Ticket) detach(c Conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == c {
-		t.current = nil
+	if t.current != c {
+		return false
 	}
+	t.current = nil
+	return true
+}
+
+// closed tells the endpoint that a connection which was its own has ended.
+func (t *Ticket) closed(c Conn, in *inbox, heard time.Time) {
+	t.opening.Lock() // not before Opened has returned
+	defer t.opening.Unlock()
+	in.guard(func() { t.endpoint.Closed(c, heard) })
 }
 
 func (t *Ticket) inbox(remote string) inbox {
 	return inbox{
 		endpoint: t.key.endpoint, remote: remote, hello: t.server.hello(), sink: t.endpoint,
-		events: t.server.cfg.Events, bucket: limit.NewBucket(t.server.cfg.Rate),
+		events: t.server.cfg.Events, bucket: limit.NewBucket(t.server.cfg.Rate), volume: limit.NewBucket(volume),
 	}
 }

@@ -67,12 +67,15 @@ func NewServer(cfg Config) *Server {
 // Lookup returns the agent that the address is proven for, or nil, which is counted: then the packet is dropped before it
 // reaches any state (hardening HB3). It takes no lock and no memory.
 func (s *Server) Lookup(t Transport, from netip.AddrPort) *Agent {
-	a := s.proven[t&1].get(plain(from))
+	a := s.Find(t, from)
 	if a == nil {
 		s.counts.foreign.Add(1)
 	}
 	return a
 }
+
+// Find is Lookup for who has no packet of the address, and counts nothing.
+func (s *Server) Find(t Transport, from netip.AddrPort) *Agent { return s.proven[t&1].get(plain(from)) }
 
 // Packet takes a datagram, or a frame, that stun.Is says is STUN. The bytes are not kept and not changed.
 func (s *Server) Packet(path Path, b []byte, now time.Time, out *Out) {

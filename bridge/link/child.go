@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,21 +24,28 @@ const (
 )
 
 // Child keeps a bridge running for a data directory. The bridge is a process of its own session: neither Ctrl-C in the
-// terminal nor the end of the front ends it. A front that finds a bridge with the same arguments adopts it, and the media
-// has gone on meanwhile.
+// terminal nor the end of the front ends it. A front that finds a bridge that fits adopts it, and the media has gone on
+// meanwhile.
 type Child struct {
 	Data   string   // directory, see Open
 	Path   string   // program
-	Args   []string // of the program, which must hand the same to Open
+	Args   []string // of the program
 	Env    []string // nil: our own
 	Stderr *os.File // what the bridge inherits for its output and log; nil: our own. It must outlive the front
 	Log    *slog.Logger
+
+	// Fits reports that a bridge that is found, and has announced this, is the one that is wished; nil: it always is.
+	Fits func(setup json.RawMessage) bool
+	// News is told what a bridge that is up has announced, or why none could be started; nil: the log is told of the latter.
+	// It is called by Run, one call after the other.
+	News func(setup json.RawMessage, err error)
 }
 
 // bridge is a bridge that runs.
 type bridge struct {
 	*process
 	since  time.Time
+	setup  json.RawMessage
 	exited <-chan error // what Wait said of our own child; nil for one that we adopted
 }
 
@@ -46,6 +54,14 @@ type bridge struct {
 func (c *Child) Run(ctx context.Context) error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	news := c.News
+	if news == nil {
+		news = func(_ json.RawMessage, err error) {
+			if err != nil {
+				c.Log.Error("the bridge could not be started", "err", err)
+			}
+		}
 	}
 	for deaths := 0; ; deaths++ {
 		if deaths > 0 && !pause(ctx, backoff[min(deaths, len(backoff))-1]) {
@@ -56,9 +72,10 @@ func (c *Child) Run(ctx context.Context) error {
 			return c.endAny()
 		}
 		if err != nil {
-			c.Log.Error("the bridge could not be started", "err", err)
+			news(nil, err)
 			continue
 		}
+		news(b.setup, nil)
 		if b.wait(ctx) != nil {
 			return c.end(b)
 		}
@@ -94,7 +111,7 @@ func (c *Child) run(ctx context.Context) (*bridge, error) {
 		return nil, err
 	}
 	if b != nil {
-		if slices.Equal(r.Args, c.Args) && r.Protocol == protocol {
+		if r.Protocol == protocol && (c.Fits == nil || c.Fits(r.Setup)) {
 			c.Log.Info("the bridge of a former run goes on", "pid", b.pid)
 			return b, nil
 		}
@@ -103,7 +120,15 @@ func (c *Child) run(ctx context.Context) (*bridge, error) {
 			return nil, err
 		}
 	}
-	return c.start()
+	return c.start(ctx)
+}
+
+// End ends the bridge of a former run, if there is one.
+func (c *Child) End() error {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c.endAny()
 }
 
 // find returns the bridge that holds the data directory's lock, and what it says of itself; nil when there is none.
@@ -121,7 +146,7 @@ func (c *Child) find(ctx context.Context) (*bridge, record, error) {
 		if err == nil {
 			var p *process
 			if p, err = hold(r.PID, r.Start); err == nil {
-				return &bridge{process: p, since: time.Now()}, r, nil
+				return &bridge{process: p, since: time.Now(), setup: r.Setup}, r, nil
 			}
 		}
 		if last = err; !pause(ctx, 10*time.Millisecond) { // it is starting, or ending
@@ -131,9 +156,21 @@ func (c *Child) find(ctx context.Context) (*bridge, record, error) {
 	return nil, record{}, fmt.Errorf("a process holds %s in %s and does not say which: %w", lockFile, c.Data, last)
 }
 
-func (c *Child) start() (*bridge, error) {
+// start starts a bridge, and returns when that serves.
+func (c *Child) start(ctx context.Context) (*bridge, error) {
+	pipe, theirs, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer pipe.Close()
+	defer theirs.Close()
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = c.Env
+	if c.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(slices.Clip(cmd.Env), reportKey+"=3")
+	cmd.ExtraFiles = []*os.File{theirs} // from 3 on
 	cmd.Stdout, cmd.Stderr = c.Stderr, c.Stderr
 	if c.Stderr == nil {
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
@@ -142,15 +179,24 @@ func (c *Child) start() (*bridge, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p, err := hold(cmd.Process.Pid, startOf(cmd.Process.Pid))
-	if err != nil { // it has ended already: not yet waited for, so that its number is still its own
+	theirs.Close()
+	setup, err := hear(ctx, pipe)
+	var p *process
+	if err == nil {
+		p, err = hold(cmd.Process.Pid, startOf(cmd.Process.Pid)) // not yet waited for, so that its number is still its own
+	}
+	if err != nil {
 		cmd.Process.Kill()
-		return nil, errors.Join(cmd.Wait(), err)
+		status := cmd.Wait()
+		if errors.Is(err, errSilent) {
+			err = fmt.Errorf("%w: %v", err, status)
+		}
+		return nil, err
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 	c.Log.Info("the bridge is started", "pid", p.pid)
-	return &bridge{process: p, since: time.Now(), exited: exited}, nil
+	return &bridge{process: p, since: time.Now(), setup: setup, exited: exited}, nil
 }
 
 // status says how a bridge has ended.

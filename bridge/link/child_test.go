@@ -291,11 +291,11 @@ func TestProgramThatIsNotThere(t *testing.T) {
 
 func TestOneBridgePerDataDirectory(t *testing.T) {
 	dir := t.TempDir()
-	h, err := Open(dir, "one", nil)
+	h, err := Open(dir, "one")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir, "two", nil); err == nil {
+	if _, err := Open(dir, "two"); err == nil {
 		t.Fatal("two bridges")
 	}
 	if nc, err := Dial(dir)(t.Context()); err == nil {
@@ -311,7 +311,7 @@ func TestOneBridgePerDataDirectory(t *testing.T) {
 	if err := os.MkdirAll(long, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	h, err = Open(long, "three", nil) // longer than a socket's address holds
+	h, err = Open(long, "three") // longer than a socket's address holds
 	if err != nil {
 		t.Fatal(err)
 	}

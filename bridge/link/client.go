@@ -23,6 +23,9 @@ type ClientConfig struct {
 	Dial   func(context.Context) (net.Conn, error)
 	Log    *slog.Logger
 	Events *event.Recorder // may be nil
+
+	// Remember is how long users that End names are told to bridges that come; 0: only the one that is there is told.
+	Remember time.Duration
 }
 
 // Client is the front's side: it holds what is wished, and sees to it that the bridge knows. It satisfies the focus's
@@ -41,6 +44,8 @@ type Client struct {
 	told   bool // of drain
 	hello  api.Hello
 	there  bool
+	ended  departed
+	reload bool // is to be told
 }
 
 // wish is the newest state of a conference, and what the bridge knows of it.
@@ -87,6 +92,25 @@ func (c *Client) Apply(wished api.Conference) {
 func (c *Client) Drain() {
 	c.mu.Lock()
 	c.drain = true
+	c.mu.Unlock()
+	c.rouse()
+}
+
+// End tells the bridge to end what it relays for a user, and to refuse the user's credentials.
+func (c *Client) End(user string) {
+	c.mu.Lock()
+	c.ended.add(user, time.Now(), c.cfg.Remember)
+	if !c.there {
+		c.ended.unsaid = nil // begin says it
+	}
+	c.mu.Unlock()
+	c.rouse()
+}
+
+// Reload tells the bridge, if there is one, to read again what may have changed: one that comes later reads it anyway.
+func (c *Client) Reload() {
+	c.mu.Lock()
+	c.reload = c.there
 	c.mu.Unlock()
 	c.rouse()
 }
@@ -217,7 +241,8 @@ func (c *Client) begin(h *api.Hello) {
 	defer c.mu.Unlock()
 	other := h.Bridge != c.hello.Bridge
 	c.hello, c.there = *h, true
-	c.queue, c.flying, c.told = nil, 0, false
+	c.queue, c.flying, c.told, c.reload = nil, 0, false, false
+	c.ended.again(time.Now())
 	for id, w := range c.wished {
 		w.queued, w.flying = false, false
 		version, has := h.Conferences[id]
@@ -322,6 +347,13 @@ func (c *Client) next() (*message, *wish) {
 	if c.drain && !c.told {
 		c.told = true
 		return &message{Drain: true}, nil
+	}
+	if c.reload {
+		c.reload = false
+		return &message{Reload: true}, nil
+	}
+	if users := c.ended.next(); users != nil {
+		return &message{Ended: users}, nil
 	}
 	if len(c.queue) == 0 || c.flying >= inFlight {
 		return nil, nil

@@ -11,6 +11,8 @@
 //	                                           {"event": {"hello": ...}}
 //	{"apply": api.Conference}                  {"applied": {id, version}}
 //	{"drain": true}                            {"event": api.Event}
+//	{"ended": [user, ...]}
+//	{"reload": true}
 //	{"ping": true}                             {"ping": true}
 //
 // The front speaks first, and the bridge answers with its Hello. Anything out of place closes the connection and is
@@ -19,7 +21,8 @@
 // Both directions are level-triggered, so that a slow peer costs no more memory than there is state: of a conference the
 // front keeps the newest wish, sends one at a time, and the next one when the bridge has acknowledged it; of an endpoint
 // the bridge keeps the newest Transport and states, and of a conference the newest Speaker. A front that comes back, or one
-// that takes over after the former was killed, is told all of these after the Hello.
+// that takes over after the former was killed, is told all of these after the Hello. The users of
+// the relay that have ended are told to each bridge that comes, for as long as a credential of theirs could be good.
 //
 // A bridge has one front at a time. Who comes second is refused until the first one is gone. Without a front its
 // conferences go on for a grace of 5 minutes; then they are ended, and so is Server.Run. A conference that a new front has

@@ -13,7 +13,7 @@ import (
 )
 
 // protocol is the number of what doc.go draws. A bridge refuses a front with another one.
-const protocol = 1
+const protocol = 2
 
 const (
 	largest  = 8 << 20          // bytes of a message: a conference of some 3,000 endpoints
@@ -25,6 +25,7 @@ const (
 	longestID    = 256     // bytes of an id
 	mostMembers  = 8192    // endpoints of a conference
 	mostMeetings = 1 << 16 // conferences of a bridge
+	mostEnded    = 1024    // users of one message
 )
 
 // message is what a frame holds. Exactly one member is set.
@@ -32,6 +33,8 @@ type message struct {
 	Front   *front          `json:"front,omitempty"`
 	Apply   *api.Conference `json:"apply,omitempty"`
 	Drain   bool            `json:"drain,omitempty"`
+	Ended   []string        `json:"ended,omitempty"`
+	Reload  bool            `json:"reload,omitempty"`
 	Refused string          `json:"refused,omitempty"`
 	Event   *api.Event      `json:"event,omitempty"`
 	Applied *applied        `json:"applied,omitempty"`
@@ -82,7 +85,7 @@ func decode(text []byte) (m message, err error) {
 		return m, bad("not a message: %v", err)
 	}
 	set := 0
-	for _, is := range []bool{m.Front != nil, m.Apply != nil, m.Drain, m.Refused != "", m.Event != nil, m.Applied != nil, m.Ping} {
+	for _, is := range []bool{m.Front != nil, m.Apply != nil, m.Drain, len(m.Ended) > 0, m.Reload, m.Refused != "", m.Event != nil, m.Applied != nil, m.Ping} {
 		if is {
 			set++
 		}
@@ -97,6 +100,8 @@ func decode(text []byte) (m message, err error) {
 		err = checkConference(m.Apply)
 	case m.Event != nil:
 		err = checkEvent(m.Event)
+	case m.Ended != nil:
+		err = checkEnded(m.Ended)
 	case m.Applied != nil:
 		err = checkID(m.Applied.ID)
 	}
@@ -135,6 +140,18 @@ func checkConference(c *api.Conference) error {
 			return bad("an endpoint is there twice")
 		}
 		seen[id] = true
+	}
+	return nil
+}
+
+func checkEnded(users []string) error {
+	if len(users) > mostEnded {
+		return bad("%d users", len(users))
+	}
+	for _, u := range users {
+		if err := checkID(u); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -22,13 +22,13 @@ const (
 	recordFile = "bridge.json"
 )
 
-// record is what bridge.json says of the bridge that runs. It is there when the socket is.
+// record is what bridge.json says of the bridge that runs. It is there when the bridge serves.
 type record struct {
-	PID      int      `json:"pid"`
-	Start    uint64   `json:"start"` // of the process, as the system counts; with it no other process of that number is meant
-	Bridge   string   `json:"bridge"`
-	Protocol int      `json:"protocol"` // of the control connection
-	Args     []string `json:"args"`     // of its command line, without the program
+	PID      int             `json:"pid"`
+	Start    uint64          `json:"start"` // of the process, as the system counts; with it no other process of that number is meant
+	Bridge   string          `json:"bridge"`
+	Protocol int             `json:"protocol"` // of the control connection
+	Setup    json.RawMessage `json:"setup"`    // what the bridge has announced
 }
 
 // ErrBusy says that the data directory has a bridge already.
@@ -38,14 +38,15 @@ var ErrBusy = errors.New("another bridge runs")
 // and a file that says who runs.
 type Home struct {
 	path string
+	id   string // of the bridge
 	lock *os.File
 	l    *net.UnixListener
 	http *net.UnixListener
 }
 
 // Open takes the place, waiting a second for a bridge that is just ending. The error is ErrBusy if there is another one.
-func Open(path, bridge string, args []string) (_ *Home, err error) {
-	h := &Home{path: path}
+func Open(path, bridge string) (_ *Home, err error) {
+	h := &Home{path: path, id: bridge}
 	if h.lock, err = takeLock(path); err != nil {
 		return nil, err
 	}
@@ -58,17 +59,21 @@ func Open(path, bridge string, args []string) (_ *Home, err error) {
 	if h.http, err = h.listen(httpFile); err != nil {
 		return nil, err
 	}
-	if h.l, err = h.listen(socketFile); err != nil {
-		return nil, err
-	}
-	text, err := json.MarshalIndent(record{os.Getpid(), startOf(os.Getpid()), bridge, protocol, args}, "", "\t")
+	h.l, err = h.listen(socketFile)
+	return h, err
+}
+
+// Announce says in the directory who runs, and how it is set up: a value without secrets that a front can tell by whether
+// the bridge is the one that it wishes.
+func (h *Home) Announce(setup json.RawMessage) error {
+	text, err := json.MarshalIndent(record{os.Getpid(), startOf(os.Getpid()), h.id, protocol, setup}, "", "\t")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err = os.WriteFile(h.file(recordFile+".new"), append(text, '\n'), 0o600); err != nil {
-		return nil, err
+	if err := os.WriteFile(h.file(recordFile+".new"), append(text, '\n'), 0o600); err != nil {
+		return err
 	}
-	return h, os.Rename(h.file(recordFile+".new"), h.file(recordFile))
+	return os.Rename(h.file(recordFile+".new"), h.file(recordFile))
 }
 
 func (h *Home) file(name string) string { return filepath.Join(h.path, name) }
@@ -138,6 +143,15 @@ func readRecord(path string) (r record, err error) {
 		err = json.Unmarshal(text, &r)
 	}
 	return r, err
+}
+
+// Running returns the process number of the bridge that serves a data directory; 0 if there is none.
+func Running(path string) int {
+	r, err := readRecord(path)
+	if err != nil || r.Start == 0 || startOf(r.PID) != r.Start {
+		return 0
+	}
+	return r.PID
 }
 
 // Dial returns a function that connects to the bridge of a data directory.

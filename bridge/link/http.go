@@ -17,6 +17,18 @@ import (
 // forwarded is where the front says which address a request is from.
 const forwarded = "X-Forwarded-For"
 
+// URL is where a client made by HTTP finds the bridge.
+const URL = "http://bridge"
+
+// HTTP returns a client of the bridge of a data directory. It keeps one connection, so that it needs no new one where
+// descriptors are short.
+func HTTP(path string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext:  func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, path, httpFile) },
+		MaxIdleConns: 1, DisableCompression: true,
+	}}
+}
+
 // Proxy returns the front's handler of requests that are the bridge's to answer: 502 while there is none. It is a
 // reverse proxy, also for WebSockets.
 func Proxy(path string, log *slog.Logger) http.Handler {

@@ -31,7 +31,7 @@ func TestRequestsAreHandedOn(t *testing.T) {
 		t.Errorf("without a bridge: %d", status)
 	}
 
-	h, err := Open(dir, "b", nil)
+	h, err := Open(dir, "b")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,11 +58,16 @@ func bridgeProcess() error {
 		return err
 	}
 	id := "bridge-" + strconv.Itoa(os.Getpid())
-	home, err := Open(os.Args[1], id, os.Args[1:])
+	home, err := Open(os.Args[1], id)
 	if err != nil {
 		return err
 	}
 	defer home.Close()
+	setup, _ := json.Marshal(os.Args[1:])
+	if err := home.Announce(setup); err != nil {
+		return err
+	}
+	TakeStarter().Up(setup)
 	err = NewServer(newToy(), ServerConfig{Bridge: id, Version: "test", Grace: grace}).Run(ctx, home.Listener())
 	if errors.Is(err, ErrAlone) {
 		return nil
@@ -109,7 +116,11 @@ func describe(e api.Event) string {
 // testChild is a child whose program is this test binary.
 func testChild(dir, grace, role string) *Child {
 	env := append(os.Environ(), roleKey+"="+role)
-	return &Child{Data: dir, Path: os.Args[0], Args: []string{dir, grace}, Env: env, Stderr: os.Stderr}
+	fits := func(setup json.RawMessage) bool {
+		var args []string
+		return json.Unmarshal(setup, &args) == nil && slices.Equal(args, []string{dir, grace})
+	}
+	return &Child{Data: dir, Path: os.Args[0], Args: []string{dir, grace}, Env: env, Stderr: os.Stderr, Fits: fits}
 }
 
 func conference(id string, version uint64, endpoints ...string) api.Conference {

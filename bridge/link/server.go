@@ -41,6 +41,12 @@ type Core interface {
 // Drainer is a Core that wants to know that it is to take no new conferences.
 type Drainer interface{ Drain() }
 
+// Relay is a Core that relays for users: End ends a user's allocations, and refuses the credentials that it has.
+type Relay interface{ End(user string) }
+
+// Reloader is a Core that reads again what may have changed while it runs.
+type Reloader interface{ Reload() }
+
 // ServerConfig says what a Server tells of its bridge.
 type ServerConfig struct {
 	Bridge  string        // its id; empty: a random one is made
@@ -303,7 +309,17 @@ func (f *session) readAll() error {
 		case m.Apply != nil:
 			err = f.apply(m.Apply)
 		case m.Drain:
-			f.server.drain()
+			f.server.Drain()
+		case m.Ended != nil:
+			if relay, ok := f.server.core.(Relay); ok {
+				for _, user := range m.Ended {
+					relay.End(user)
+				}
+			}
+		case m.Reload:
+			if r, ok := f.server.core.(Reloader); ok {
+				r.Reload()
+			}
 		case !m.Ping:
 			err = bad("out of place for a front")
 		}
@@ -336,18 +352,25 @@ func (f *session) apply(c *api.Conference) error {
 	return nil
 }
 
-func (s *Server) drain() {
+// Drain makes the bridge take no new conferences, and tells the front so. It reports whether there is a front.
+func (s *Server) Drain() (front bool) {
 	s.mu.Lock()
 	was := s.draining
-	s.draining = true
+	s.draining, front = true, s.session != nil
+	told := api.Stress{Draining: true}
+	if last := s.newest.stress.event; last != nil {
+		told = *last.Stress
+	}
 	s.mu.Unlock()
 	if was {
-		return
+		return front
 	}
+	s.event(api.Event{Stress: &told})
 	s.cfg.Log.Info("draining")
 	if d, ok := s.core.(Drainer); ok {
 		d.Drain()
 	}
+	return front
 }
 
 // write says the Hello and then what there is to say.

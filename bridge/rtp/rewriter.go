@@ -22,6 +22,8 @@ type Header struct {
 	MID         string // of the receiver's slot; empty: none is sent
 	AbsSendTime uint32 // 24 bits, see SendTime
 	TransportCC uint16
+	// Skip is how many bytes at the beginning of the payload are left out: what is before the primary block of RED.
+	Skip int
 	// Descriptor takes the place of the incoming dependency descriptor when it is not nil. An empty one leaves it out.
 	Descriptor []byte
 }
@@ -34,14 +36,15 @@ type Written struct {
 	TransportCC int // two bytes
 }
 
-// Write writes p, renamed as h says, with p's payload and without its padding and CSRCs, to dst. The ids of p's header
+// Write writes p, renamed as h says, with p's payload from h.Skip on and without its padding and CSRCs, to dst. The ids of p's header
 // extensions are from. It fails with ErrSpace when dst is too small; dst must not overlap p.
 func (r *Rewriter) Write(dst []byte, p *Packet, from IDs, h *Header) (Written, error) {
 	w, err := r.header(dst, p, from, h)
 	if err != nil {
 		return w, err
 	}
-	return body(dst, w, nil, p.Payload(), 0)
+	payload := p.Payload()
+	return body(dst, w, nil, payload[min(max(h.Skip, 0), len(payload)):], 0)
 }
 
 // WriteRTX writes p as a retransmission (RFC 4588 §4): h has payload type, sequence and SSRC of the retransmission stream,

@@ -29,16 +29,20 @@ func (s secret) ExportKeyingMaterial(_ string, _ []byte, n int) ([]byte, error) 
 // fan is a Receiver that forwards to many.
 type fan struct {
 	echo
-	to []*Endpoint
+	to  []*Endpoint
+	seq uint16
 }
 
 func (f *fan) RTP(b *udp.Batch, p *udp.Buffer, at time.Time) {
+	f.seq++
 	for _, e := range f.to {
 		out := e.Reserve(len(p.Bytes))
 		if out == nil {
 			panic("no room")
 		}
-		e.Commit(b, copy(out, p.Bytes), 7, true)
+		n := copy(out, p.Bytes)
+		binary.BigEndian.PutUint16(out[2:], f.seq)
+		e.Commit(b, n, 7, true)
 	}
 }
 
@@ -136,7 +140,7 @@ func BenchmarkForward(b *testing.B) {
 				for b.Loop() {
 					w.step()
 				}
-				if n := w.sender.port.Counts(); n.Forged+n.Early != 0 {
+				if n := w.sender.port.Counts(); n.Forged+n.Early+n.Repeated != 0 {
 					b.Fatalf("%+v", n)
 				}
 			})
@@ -155,7 +159,7 @@ func TestForwardingTakesNoMemory(t *testing.T) {
 			if n := testing.AllocsPerRun(5000, w.step); n != 0 && !raceEnabled {
 				t.Errorf("%v allocations for a packet to 3 receivers", n)
 			}
-			if n := w.sender.port.Counts(); n.Forged+n.Early != 0 {
+			if n := w.sender.port.Counts(); n.Forged+n.Early+n.Repeated != 0 {
 				t.Fatalf("%+v", n)
 			}
 		})
@@ -193,6 +197,39 @@ func TestHB9ReplaysAndForgeriesAreDropped(t *testing.T) {
 		t.Errorf("%d refused, want %d", got, want)
 	}
 	w.batch.Done()
+}
+
+func TestHB9ReplayedControlIsDropped(t *testing.T) {
+	for _, c := range bothProfiles {
+		t.Run(c.name, func(t *testing.T) {
+			w := newPath(t, c.profile, 0, 200)
+			client := srtp.Config{Profile: srtp.ProtectionProfile(c.profile)}
+			client.ExtractSessionKeysFromDTLS(secret(1), true)
+			out, _ := srtp.CreateContext(client.Keys.LocalMasterKey, client.Keys.LocalMasterSalt, client.Profile)
+			var sealed [][]byte
+			for range replayRTCP + 2 {
+				b, err := out.EncryptRTCP(nil, []byte{0x80, 201, 0, 1, 0, 0, 0, 7}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sealed = append(sealed, b)
+			}
+			take := func(i int) uint64 {
+				before := w.sender.port.Counts().Forged
+				w.sender.rtcp(w.batch, &udp.Datagram{Bytes: append([]byte(nil), sealed[i]...), At: time.Now()})
+				return w.sender.port.Counts().Forged - before
+			}
+			if take(2) != 0 || take(1) != 0 {
+				t.Error("what comes late is refused")
+			}
+			if take(1) != 1 || take(2) != 1 {
+				t.Error("a replay is taken")
+			}
+			if take(len(sealed)-1) != 0 || take(0) != 1 {
+				t.Error("what is older than the window is taken")
+			}
+		})
+	}
 }
 
 func TestSSRCsAreLimited(t *testing.T) {

@@ -24,7 +24,7 @@ const (
 	dataReceive    = 256 << 10 // bytes that SCTP keeps
 	dataUnread     = 128 << 10 // bytes of chunks without a whole message
 	dataQueue      = 64 << 10  // bytes of packets that SCTP has not read
-	dataWaiting    = 256 << 10 // bytes that a slow client has not acknowledged
+	dataWaiting    = 256 << 10 // bytes that a slow client has not acknowledged, in all channels
 	dataLargest    = 8 << 10   // bytes of a record of DTLS
 )
 
@@ -46,10 +46,13 @@ type channel struct {
 	size    int
 	closed  bool
 	current *datachannel.DataChannel // the last one opened
+	all     *sctp.Association        // that of the channels
 	streams int                      // open
 	opened  int                      // ever
 	resets  int
 	unread  int // bytes of data chunks since the last whole message
+
+	handing sync.Mutex // held while a message is handed on: channels are read by a goroutine each
 }
 
 // open begins to speak SCTP. The client asks for the association.
@@ -67,6 +70,9 @@ func (c *channel) run() {
 	if err != nil {
 		return
 	}
+	c.mu.Lock()
+	c.all = association
+	c.mu.Unlock()
 	for {
 		s, err := association.AcceptStream()
 		if err != nil {
@@ -117,7 +123,9 @@ func (c *channel) serve(s *sctp.Stream) {
 		c.mu.Lock()
 		c.unread = 0
 		c.mu.Unlock()
+		c.handing.Lock()
 		c.endpoint.receiver.Message(b[:n], text)
+		c.handing.Unlock()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,12 +138,12 @@ func (c *channel) serve(s *sctp.Stream) {
 func (e *Endpoint) Send(message []byte, text bool) error {
 	c := &e.data
 	c.mu.Lock()
-	d := c.current
+	d, all := c.current, c.all
 	c.mu.Unlock()
 	switch {
 	case d == nil:
 		return ErrNoChannel
-	case len(message) > messageLargest || d.BufferedAmount()+uint64(len(message)) > dataWaiting:
+	case len(message) > messageLargest || all.BufferedAmount()+len(message) > dataWaiting: // also what waits in channels that are gone
 		return ErrSlow
 	}
 	_, err := d.WriteDataChannel(message, text)

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pion/datachannel"
+	prtp "github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
 	"parley/bridge/api"
@@ -108,6 +111,11 @@ func TestHB13(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 		}},
+		{"resets of nothing", func(t *testing.T, e *Endpoint, cs *channels) { // as the reader of DTLS gets it
+			for range streamsEver + 10 {
+				e.data.push(append(make([]byte, 12), chunkReconfig, 0, 0, 4))
+			}
+		}},
 		{"data that is no message", func(t *testing.T, e *Endpoint, cs *channels) { // as the reader of DTLS gets it
 			packet := append(make([]byte, 12), 0, 0, 4, 0)
 			packet = append(packet, make([]byte, 1020)...)
@@ -134,4 +142,66 @@ func (c *channel) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed
+}
+
+// Messages of several channels come one after the other.
+func TestMessagesComeInTurn(t *testing.T) {
+	p := listen(t, Config{})
+	_, r, _, cs := dataCall(t, p)
+	opened := make(chan struct{})
+	cs.open("another", Protocol).OnOpen(func() { close(opened) })
+	<-opened
+	var within, mixed atomic.Bool
+	count := 0
+	take := func() {
+		if within.Swap(true) {
+			mixed.Store(true)
+		}
+		time.Sleep(time.Millisecond)
+		within.Store(false)
+		r.note(func() { count++ })
+	}
+	r.message.Store(&take)
+	const each = 30
+	for range each {
+		for _, d := range cs.all {
+			d.SendText("x")
+		}
+	}
+	r.until(t, "messages", func() bool { return count == 2*each })
+	if mixed.Load() {
+		t.Error("two at once")
+	}
+}
+
+// What a client does not acknowledge is bounded, however many channels it opens.
+func TestHB13SlowClientWithManyChannels(t *testing.T) {
+	p := listen(t, Config{})
+	e, r, peer, cs := dataCall(t, p)
+	current := func() *datachannel.DataChannel {
+		e.data.mu.Lock()
+		defer e.data.mu.Unlock()
+		return e.data.current
+	}
+	first := current()
+	cs.open("another", Protocol)
+	r.until(t, "second channel", func() bool { return current() != first })
+
+	peer.talk(1)
+	r.mu.Lock() // the reader of the port waits for it, and so no acknowledgement is read
+	peer.video.WriteRTP(&prtp.Packet{Header: prtp.Header{Version: 2, PayloadType: 96, SequenceNumber: 9999}, Payload: []byte("x")})
+	message := make([]byte, messageLargest)
+	var err error
+	sent := 0
+	for ; err == nil && sent < 1000; sent++ {
+		err = e.Send(message, true)
+	}
+	e.data.mu.Lock()
+	e.data.current = first
+	e.data.mu.Unlock()
+	other := e.Send(message, true)
+	r.mu.Unlock()
+	if err != ErrSlow || other != ErrSlow {
+		t.Errorf("%v after %d messages, %v on another channel", err, sent, other)
+	}
 }

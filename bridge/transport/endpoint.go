@@ -22,7 +22,7 @@ type Receiver interface {
 	RTP(b *udp.Batch, p *udp.Buffer, at time.Time)    // decrypted and no replay; the callee retains p if it keeps it
 	RTCP(b *udp.Batch, compound []byte, at time.Time) // decrypted; valid during the call, and may be changed
 	State(state string, reason string)                // api.Connected, api.Disconnected, api.Failed
-	Message(data []byte, text bool)                   // from the data channel; valid during the call
+	Message(data []byte, text bool)                   // from the data channel, one after the other; valid during the call
 }
 
 // Options are those of one endpoint.

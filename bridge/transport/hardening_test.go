@@ -344,6 +344,19 @@ func TestMediaBeforeKeysIsDropped(t *testing.T) {
 	}
 }
 
+func TestNoKeysAfterTheEnd(t *testing.T) {
+	p := listen(t, Config{})
+	e, _, peer := connect(t, p, Options{}, clientOptions{})
+	peer.talk(1)
+	e.Close()
+	if e.in.context != nil || e.out.context != nil || e.out.writer != nil || e.Ready() || e.Reserve(100) != nil {
+		t.Error("a closed endpoint can be read or written")
+	}
+	if err := e.SetRemote(api.Remote{Ufrag: "abcd", Pwd: "abcdefghijklmnopqrstuv", Setup: "active", Fingerprints: []api.Fingerprint{p.Info().Fingerprint}}); err != ErrClosed {
+		t.Error(err)
+	}
+}
+
 func TestAdvertised(t *testing.T) {
 	p := listen(t, Config{TCP: true, Advertise: []netip.AddrPort{netip.MustParseAddrPort("203.0.113.7:0"), netip.MustParseAddrPort("[2001:db8::7]:443")}})
 	var got []string

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,7 @@ type echo struct {
 	rtcp     [][]byte
 	messages []string
 	changed  chan struct{}
+	message  atomic.Pointer[func()] // called instead for each message
 }
 
 const echoSSRC = 5000
@@ -95,6 +97,10 @@ func (r *echo) State(state, reason string) {
 }
 
 func (r *echo) Message(data []byte, text bool) {
+	if f := r.message.Load(); f != nil {
+		(*f)()
+		return
+	}
 	r.note(func() { r.messages = append(r.messages, string(data)) })
 	r.e.Send(data, text)
 }

@@ -107,6 +107,7 @@ func (in *inbound) drop() {
 type outbound struct {
 	mu       sync.Mutex // guards what follows; held from Reserve to Commit; taken before the writer's
 	context  *srtp.Context
+	sent     sent        // of context
 	writer   *udp.Writer // nil: no path
 	path     ice.Path
 	delay    time.Duration
@@ -136,13 +137,17 @@ func (e *Endpoint) Reserve(n int) []byte {
 	return p[:n:n]
 }
 
-// Commit encrypts the first n reserved bytes where they are and queues them; 0 discards them. No two different packets may
-// have one SSRC and sequence number, or both can be read. With end, the packet ends what the receiver can use.
+// Commit encrypts the first n reserved bytes where they are and queues them; 0 discards them, and so does a sequence number
+// that the SSRC had before: see sent. With end, the packet ends what the receiver can use.
 func (e *Endpoint) Commit(b *udp.Batch, n int, ssrc uint32, end bool) {
 	o := &e.out
 	p := o.reserved
 	o.reserved = nil
-	if n > len(p)-tagRTP {
+	if n > len(p)-tagRTP || n < 12 {
+		n = 0
+	}
+	if n > 0 && !o.sent.fresh(binary.BigEndian.Uint32(p[8:]), binary.BigEndian.Uint16(p[2:])) {
+		e.port.counts.repeated.Add(1)
 		n = 0
 	}
 	if n > 0 {
@@ -210,7 +215,7 @@ func (o *outbound) follow(e *Endpoint) bool {
 func (o *outbound) drop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.context = nil
+	o.context, o.sent = nil, nil
 	o.close()
 }
 
@@ -237,7 +242,7 @@ func (e *Endpoint) setKeys(profile srtp.ProtectionProfile, from srtp.KeyingMater
 	e.in.context = in
 	e.in.mu.Unlock()
 	e.out.mu.Lock()
-	e.out.context = out
+	e.out.context, e.out.sent = out, make(sent)
 	e.out.mu.Unlock()
 	return nil
 }

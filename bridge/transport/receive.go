@@ -12,7 +12,7 @@ import (
 
 // counts are what is dropped: too often for an event.Recorder, so that the ticker tells it once a second.
 type counts struct {
-	other, early, forged, crowd atomic.Uint64
+	other, early, forged, crowd, repeated atomic.Uint64
 }
 
 // Counts says what arrived and was dropped, by reason.
@@ -23,13 +23,15 @@ type Counts struct {
 	Forged  uint64 // media that does not decrypt, or was replayed
 	Crowd   uint64 // media of more SSRCs than an endpoint may have
 
+	Repeated uint64 // media for an endpoint with a sequence number that it had before, and so not encrypted
+
 	ICE ice.Counts
 }
 
 // Counts returns the counts since the start.
 func (p *Port) Counts() Counts {
 	c, i := &p.counts, p.ice.Counts()
-	return Counts{i.Foreign, c.other.Load(), c.early.Load(), c.forged.Load(), c.crowd.Load(), i}
+	return Counts{i.Foreign, c.other.Load(), c.early.Load(), c.forged.Load(), c.crowd.Load(), c.repeated.Load(), i}
 }
 
 // Stats returns the counts of the UDP socket.

@@ -1,0 +1,64 @@
+package channel
+
+import (
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// expectClosed waits for as many calls of Closed and returns the last.
+func (e *endpoint) expectClosed(t *testing.T, n int) closed {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		e.mu.Lock()
+		calls := e.closed
+		e.mu.Unlock()
+		switch {
+		case len(calls) == n:
+			return calls[n-1]
+		case len(calls) > n || time.Now().After(deadline):
+			t.Fatalf("closed %d times, want %d", len(calls), n)
+		}
+	}
+}
+
+func TestTheEndpointIsToldOfTheEnd(t *testing.T) {
+	b := newBridge(t, nil)
+	e := newEndpoint()
+	ticket := b.Open("c1", "a", e)
+	c := b.greeted(t, ticket)
+	e.mu.Lock()
+	own := e.conn
+	e.mu.Unlock()
+	c.send(`{"colibriClass":"LastNChangedEvent","lastN":5}`)
+	e.expect(t, LastNChangedEvent{5})
+	after := time.Now()
+	time.Sleep(50 * time.Millisecond)
+	c.ws.Close(websocket.StatusNormalClosure, "")
+	if end := e.expectClosed(t, 1); end.conn != own || end.heard.After(after) || after.Sub(end.heard) > 5*time.Second {
+		t.Errorf("told of %v, heard %v before the last message was seen", end.conn == own, after.Sub(end.heard))
+	}
+
+	// One that was replaced is no end; that of its successor is.
+	first := b.greeted(t, ticket)
+	second := newStream(t)
+	d := ticket.Data(second.send, second.close)
+	second.expect(ServerHello{Version: "test"})
+	first.expectClose(CloseReplaced, "replaced")
+	before := time.Now()
+	d.Receive([]byte(`{"colibriClass":"ClientHello"}`), true)
+	second.expect(ServerHello{Version: "test"})
+	second.err.Store(true)
+	d.Send(ConnectionStats{1}) // fails, and so ends it
+	second.expectShut()
+	if end := e.expectClosed(t, 2); end.conn != Conn(d) || end.heard.Before(before) {
+		t.Errorf("told of %v", end)
+	}
+
+	// A channel that is expired ends with its endpoint, which knows.
+	last := b.greeted(t, ticket)
+	ticket.Expire()
+	last.expectClose(CloseExpired, "expired")
+	e.expectClosed(t, 2)
+}
