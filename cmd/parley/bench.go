@@ -5,12 +5,14 @@ import (
 	"os"
 	"os/signal"
 
+	benchmedia "parley/internal/bench/media"
 	"parley/internal/bench/xmpp"
 	"parley/xmpp/wire"
 )
 
 type benchCmd struct {
-	XMPP benchXMPP `cmd:"" name:"xmpp" help:"Load XMPP servers and read what it costs them."`
+	XMPP  benchXMPP  `cmd:"" name:"xmpp" help:"Load XMPP servers and read what it costs them."`
+	Media benchMedia `cmd:"" help:"Let a bridge forward media and read what each packet costs it."`
 }
 
 type benchXMPP struct{ xmpp.Options }
@@ -26,4 +28,14 @@ func (c *benchXMPP) Run() error {
 	}
 	c.Progress = os.Stderr
 	return xmpp.Run(ctx, c.Options, os.Stdout)
+}
+
+type benchMedia struct{ benchmedia.Options }
+
+// Run prints a table.
+func (c *benchMedia) Run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	c.Progress = os.Stderr
+	return benchmedia.Run(ctx, c.Options, os.Stdout)
 }

@@ -35,13 +35,19 @@ type certificate struct {
 
 // newCertificate reads the certificate that the configuration names, or the one that the server made itself.
 func newCertificate(cfg config.Config, data *dataDir, log *slog.Logger) (*certificate, error) {
-	c := &certificate{certFile: cfg.TLS.Certificate, keyFile: cfg.TLS.Key, log: log, now: make(chan struct{}, 1)}
-	if c.certFile == "" {
-		c.certFile, c.keyFile = data.file("certificate.pem"), data.file("key.pem")
-		if err := selfMade(c.certFile, c.keyFile, cfg.Domain); err != nil {
+	certFile, keyFile := cfg.TLS.Certificate, cfg.TLS.Key
+	if certFile == "" {
+		certFile, keyFile = data.file("certificate.pem"), data.file("key.pem")
+		if err := selfMade(certFile, keyFile, cfg.Domain); err != nil {
 			return nil, fmt.Errorf("self-made certificate: %w", err)
 		}
 	}
+	return openCertificate(certFile, keyFile, log)
+}
+
+// openCertificate reads a certificate.
+func openCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, now: make(chan struct{}, 1)}
 	if _, err := c.reload(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"parley/bridge/link"
 	"parley/internal/config"
 	"parley/internal/doctor"
 )
@@ -26,7 +27,7 @@ func (c *doctorCmd) Run() error {
 	p.Config, p.ConfigErr = config.Load(c.Config)
 	if p.ConfigErr == nil {
 		if r, err := readRunning(c.Data); err == nil && alive(c.Data) {
-			p.PID = r.PID
+			p.PID, p.Bridge = r.PID, link.Running(c.Data)
 			p.Health = func(ctx context.Context) error { return askHealth(ctx, c.Data) }
 		}
 		p.Store = storeURL(p.Config, &dataDir{path: c.Data})

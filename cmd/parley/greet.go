@@ -15,7 +15,7 @@ import (
 func (s *server) describe() running {
 	r := running{PID: os.Getpid(), Version: version(), Domain: s.cfg.Domain, Listeners: make(map[string][]string)}
 	for _, l := range s.listeners {
-		r.Listeners[l.Kind()] = append(r.Listeners[l.Kind()], l.address().String())
+		r.Listeners[l.Kind()] = append(r.Listeners[l.Kind()], l.at.String())
 	}
 	r.Page = s.page()
 	if s.cfg.TLS.Certificate == "" {
@@ -31,9 +31,9 @@ func (s *server) page() string {
 		if l.Admin || l.Scheme != "http" && l.Scheme != "https" {
 			continue
 		}
-		host, port := s.cfg.Domain, l.address().Port()
+		host, port := s.cfg.Domain, l.at.Port()
 		if l.Loopback() && host != "localhost" {
-			host = l.address().Addr().String()
+			host = l.at.Addr().String()
 		}
 		u := l.Scheme + "://" + hostPort(host, port, l.Scheme) + "/"
 		if best == "" || l.Scheme == "https" && best[:5] != "https" {
@@ -60,7 +60,7 @@ func (s *server) greet(w io.Writer, c common) {
 		fmt.Fprintf(w, "  Open this page and send its address to a friend:\n\n      %s%s\n\n", s.run.Page, newRoom())
 	}
 	for _, l := range s.listeners {
-		fmt.Fprintf(w, "  %-11s %s%s\n", l.Kind(), l.address(), meaning[l.Kind()])
+		fmt.Fprintf(w, "  %-11s %s%s\n", l.Kind(), l.at, meaning[l.Kind()])
 	}
 	fmt.Fprintf(w, "  %-11s %s\n", "data", s.data.path)
 	if s.cfg.TLS.Certificate == "" {
@@ -96,6 +96,7 @@ var meaning = map[string]string{
 	"http":       "  web page, XMPP over WebSocket",
 	"https":      "  web page, XMPP over WebSocket",
 	"http+admin": "  /metrics, /health, /debug/pprof",
+	"media":      "  media (UDP and TCP)",
 	"turn":       "  relay (UDP and TCP)",
 	"turns":      "  relay (TLS)",
 }

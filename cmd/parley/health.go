@@ -64,8 +64,8 @@ func (s *server) details() portal.Details {
 	d.Parts["sessions"] = map[string]int{"bound": bound, "away": away}
 	d.Parts["rooms"] = s.rooms.Stats()
 	d.Parts["process"] = map[string]any{"files": s.process.openFiles.Load(), "filesLimit": s.process.files, "memory": s.process.used.Load(), "memoryLimit": s.process.memory}
-	if s.turn != nil {
-		d.Parts["turn"] = map[string]int{"allocations": s.turn.Allocations()}
+	if s.media != nil {
+		d.Parts["bridge"] = s.media.details()
 	}
 	return d
 }

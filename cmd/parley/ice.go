@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,15 +19,18 @@ import (
 type ice struct {
 	*im.Host // who is told of sessions first
 	registry *turn.Registry
-	server   *turn.Server // nil: services of others only
+	relay    relay // nil: services of others only
 	ttl      time.Duration
 
 	mu    sync.Mutex // guards users
 	users map[wire.Addr]string
 }
 
-func newICE(host *im.Host, registry *turn.Registry, server *turn.Server, ttl time.Duration) *ice {
-	i := &ice{Host: host, registry: registry, server: server, ttl: ttl, users: make(map[wire.Addr]string)}
+// relay ends a user's allocations, and refuses the user's credentials from then on.
+type relay interface{ End(user string) }
+
+func newICE(host *im.Host, registry *turn.Registry, relay relay, ttl time.Duration) *ice {
+	i := &ice{Host: host, registry: registry, relay: relay, ttl: ttl, users: make(map[wire.Addr]string)}
 	host.ServeServices(i.services)
 	return i
 }
@@ -59,23 +63,23 @@ func (i *ice) end(addr wire.Addr) {
 	user := i.users[addr]
 	delete(i.users, addr)
 	i.mu.Unlock()
-	if user != "" && i.server != nil {
-		i.server.End(user)
+	if user != "" && i.relay != nil {
+		i.relay.End(user)
 	}
 }
 
 // offers are the services of our own listeners. TURN is offered by address, since a look-up would only cost time; over
 // TLS by name, which is what the certificate is for.
-func offers(cfg config.Config, listeners []*bound, addresses []netip.Addr, secret string) []turn.Offer {
+func offers(cfg config.Config, listeners []*bound, secret string) []turn.Offer {
 	list := cfg.ICE.Services
 	add := func(kind, host string, port uint16, transport string) {
 		list = append(list, turn.Offer{URI: turn.Service{Type: kind, Host: host, Port: port, Transport: transport}.URI(), Secret: secret})
 	}
 	for _, l := range listeners {
-		port := l.address().Port()
+		port := l.at.Port()
 		switch l.Scheme {
 		case "turn":
-			for _, a := range addresses {
+			for _, a := range reachable(cfg, "turn", "turns") {
 				add("stun", a.String(), port, "udp")
 				add("turn", a.String(), port, "udp")
 				add("turn", a.String(), port, "tcp")
@@ -87,8 +91,11 @@ func offers(cfg config.Config, listeners []*bound, addresses []netip.Addr, secre
 	return list
 }
 
-// advertised are the addresses that clients are told, at most one of each family.
-func advertised(cfg config.Config) (list []netip.Addr) {
+// advertised are the addresses that clients are told to send media to, at most one of each family.
+func advertised(cfg config.Config) []netip.Addr { return reachable(cfg, "turn", "turns", "media") }
+
+// reachable are the addresses at which clients find the listeners of these schemes, at most one of each family.
+func reachable(cfg config.Config, schemes ...string) (list []netip.Addr) {
 	if len(cfg.Advertise) > 0 {
 		return cfg.Advertise
 	}
@@ -100,7 +107,7 @@ func advertised(cfg config.Config) (list []netip.Addr) {
 		}
 	}
 	for _, l := range cfg.Listen {
-		if l.Scheme != "turn" && l.Scheme != "turns" {
+		if !slices.Contains(schemes, l.Scheme) {
 			continue
 		}
 		a, _ := netip.ParseAddr(l.Host)

@@ -16,14 +16,24 @@ import (
 // core is a bridge with its transports, as the control connection sees it.
 type core struct {
 	*bridge.Bridge
-	legs *legs
+	carrier *carrier
 }
 
 // Events implements link.Core.
 func (c *core) Events(tell func(api.Event)) {
-	c.legs.tell = tell
+	c.carrier.legs.tell = tell
 	c.Bridge.Events(tell)
 }
+
+// End implements link.Relay.
+func (c *core) End(user string) {
+	if c.carrier.turn != nil {
+		c.carrier.turn.End(user)
+	}
+}
+
+// Reload implements link.Reloader.
+func (c *core) Reload() { c.carrier.reload() }
 
 // legs opens the transports and the channels of the bridge's endpoints, and tells the focus what its offers are made of.
 type legs struct {
@@ -79,6 +89,13 @@ func (s *legs) Open(e *bridge.Endpoint, wish api.Endpoint) {
 	if err := l.transport.SetRemote(*wish.Remote); err != nil {
 		s.fault(l, err)
 	}
+}
+
+// count is how many endpoints have a transport.
+func (s *legs) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
 }
 
 func (s *legs) at(e *bridge.Endpoint) *leg {

@@ -16,17 +16,15 @@ import (
 // bound are the sockets of one listener.
 type bound struct {
 	config.Listener
-	stream net.Listener
+	at     netip.AddrPort // what was bound, with the port that the system chose
+	stream net.Listener   // nil: bound by the bridge process
 	packet net.PacketConn // turn only
 }
 
-// address is what was bound, with the port that the system chose.
-func (b *bound) address() netip.AddrPort {
-	return b.stream.Addr().(*net.TCPAddr).AddrPort()
-}
-
 func (b *bound) close() {
-	b.stream.Close()
+	if b.stream != nil {
+		b.stream.Close()
+	}
 	if b.packet != nil {
 		b.packet.Close()
 	}
@@ -58,11 +56,11 @@ func bind(l config.Listener) (*bound, error) {
 		if err != nil {
 			return nil, unbound(l, "tcp", err)
 		}
-		b := &bound{Listener: l, stream: stream}
+		b := &bound{Listener: l, stream: stream, at: stream.Addr().(*net.TCPAddr).AddrPort()}
 		if l.Scheme != "turn" {
 			return b, nil
 		}
-		b.packet, err = net.ListenPacket("udp", net.JoinHostPort(l.Host, fmt.Sprint(b.address().Port())))
+		b.packet, err = net.ListenPacket("udp", net.JoinHostPort(l.Host, fmt.Sprint(b.at.Port())))
 		if err == nil {
 			socketBuffers(b.packet)
 			return b, nil

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -33,7 +34,9 @@ func main() {
 	ctx := kong.Parse(&cli, kong.Name("parley"), kong.UsageOnError(),
 		kong.Description("A conferencing server: XMPP, rooms, calls, TURN and a web page in one process. Without configuration it serves this machine only."))
 	if err := ctx.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "parley:", err)
+		if !errors.Is(err, errTold) {
+			fmt.Fprintln(os.Stderr, "parley:", err)
+		}
 		os.Exit(1)
 	}
 }

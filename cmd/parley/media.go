@@ -1,52 +1,126 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"parley/bridge/api"
 	"parley/bridge/link"
 	"parley/internal/config"
+	"parley/internal/event"
 	"parley/jingle/focus"
+	"parley/turn"
 )
 
-// media is the bridge as the server sees it: a child process, and the connection to it.
+// media is the bridge as the server sees it: a child process that has the media port and the relay, and the connection to
+// it. Its methods but openMedia's do nothing on a nil one, which says that there is neither.
 type media struct {
-	address netip.AddrPort
+	data    *dataDir
+	log     *slog.Logger
 	client  *link.Client
 	child   *link.Child
-	path    string // data directory
-	log     *slog.Logger
+	own     *carrier // with --single-process
+	metrics *bridgeMetrics
+
+	setup  setup // with the ports that were bound, once the bridge is up
+	first  chan error
+	stress atomic.Pointer[api.Stress] // nil: not told yet
+
+	running context.Context
+	cancel  context.CancelFunc
+	group   sync.WaitGroup
 }
 
-func newMedia(s *server, address netip.AddrPort, advertised []netip.Addr) *media {
-	args := []string{"bridge", "--data", s.data.path, "--listen", address.String(), "--log-format", s.cfg.Log.Format}
-	for _, a := range advertised {
-		if a.Is4() == address.Addr().Unmap().Is4() {
-			args = append(args, "--advertise", a.String())
-		}
+// remember is how long a credential of the relay can be good, and a bridge has to be told that its user has ended.
+const remember = turn.MaxTTL + 2*time.Minute
+
+// openMedia starts the bridge, or takes over the one that a former server has left, and returns when its listeners are
+// bound. If one cannot be, the error says why.
+func openMedia(s setup, data *dataDir, log *slog.Logger, events *event.Recorder, single bool) (*media, error) {
+	m := &media{
+		data: data, log: log, setup: s, first: make(chan error, 1), metrics: newBridgeMetrics(data.path, events),
+		client: link.NewClient(link.ClientConfig{Dial: link.Dial(data.path), Log: log, Events: events, Remember: remember}),
 	}
-	if s.cfg.Log.Redact {
-		args = append(args, "--redact")
-	}
+	m.running, m.cancel = context.WithCancel(context.Background())
 	path, err := os.Executable()
 	if err != nil {
 		path = os.Args[0]
 	}
-	return &media{
-		address: address, path: s.data.path, log: s.log,
-		client: link.NewClient(link.ClientConfig{Dial: link.Dial(s.data.path), Log: s.log, Events: s.recorder}),
-		child:  &link.Child{Data: s.data.path, Path: path, Args: args, Log: s.log},
+	m.child = &link.Child{
+		Data: data.path, Path: path, Args: []string{"bridge", "--data", data.path, "--setup", data.file(setupFile)}, Log: log,
+		Fits: s.fits, News: m.news(),
 	}
+	if single {
+		return m, m.openOwn()
+	}
+	if err := s.write(data.file(setupFile)); err != nil {
+		return m, err
+	}
+	m.group.Go(func() {
+		if err := m.child.Run(m.running); err != nil {
+			log.Error("the bridge is left", "err", err)
+		}
+	})
+	return m, <-m.first
+}
+
+// news takes the fate of bridges: the first one decides whether the server starts. Later ones bind what the first one did.
+func (m *media) news() func(json.RawMessage, error) {
+	started := false
+	return func(announced json.RawMessage, err error) {
+		if err != nil && started {
+			m.log.Error("the bridge could not be started", "err", err)
+		}
+		if started {
+			return
+		}
+		started = true
+		if err == nil {
+			var s setup
+			if err = json.Unmarshal(announced, &s); err == nil {
+				m.setup = m.setup.at(s)
+				err = m.setup.write(m.data.file(setupFile))
+			}
+		}
+		m.first <- err
+	}
+}
+
+// openOwn opens the bridge in this process.
+func (m *media) openOwn() (err error) {
+	if err = m.child.End(); err != nil {
+		return err
+	}
+	if m.own, err = openCarrier(m.data.path, m.setup, m.log.With("part", "bridge"), nil); err != nil {
+		return err
+	}
+	m.setup = m.own.setup
+	return nil
+}
+
+// listeners are those that the bridge has bound.
+func (m *media) listeners() (list []*bound) {
+	if m == nil {
+		return nil
+	}
+	for _, l := range m.setup.listeners() {
+		list = append(list, &bound{Listener: *l, at: address(*l)})
+	}
+	return list
 }
 
 // bridge is what the focus asks for media.
 func (m *media) bridge() focus.Bridge {
-	if m == nil {
+	if m == nil || len(m.setup.Media) == 0 {
 		return focus.NoBridge{}
 	}
 	return m.client
@@ -54,19 +128,82 @@ func (m *media) bridge() focus.Bridge {
 
 // channel answers for bridge channels; nil if there is no bridge.
 func (m *media) channel() http.Handler {
-	if m == nil {
+	if m == nil || len(m.setup.Media) == 0 {
 		return nil
 	}
-	return link.Proxy(m.path, m.log)
+	return link.Proxy(m.data.path, m.log)
 }
 
-// run keeps the bridge running, and tells what it says, until the server stops.
-func (m *media) run(s *server, events func(api.Event)) {
+// relay ends what the relay has of users; nil if there is none.
+func (m *media) relay() relay {
+	if m == nil || len(m.setup.Relay) == 0 {
+		return nil
+	}
+	return m.client
+}
+
+// run keeps the connection to the bridge, and tells what that says, until close. If it fails the server cannot go on.
+func (m *media) run(events func(api.Event), fail func(error)) {
 	if m == nil {
 		return
 	}
-	s.group.Go(func() { m.client.Run(s.stopping, events) })
-	s.group.Go(func() { m.child.Run(s.stopping) })
+	m.group.Go(func() {
+		m.client.Run(m.running, func(e api.Event) {
+			if e.Hello != nil {
+				m.client.Reload() // it may have been set up by a former server, with another level of the log
+			}
+			if e.Stress != nil {
+				m.stress.Store(e.Stress)
+			}
+			events(e)
+		})
+	})
+	if m.own != nil {
+		m.group.Go(func() {
+			if err := m.own.Run(m.running); m.running.Err() == nil {
+				fail(errors.Join(errors.New("the bridge has ended"), err))
+			}
+		})
+	}
+}
+
+// reload lets the bridge read again what may change while it runs.
+func (m *media) reload(logs config.Log) error {
+	if m == nil {
+		return nil
+	}
+	m.setup.Log.Level = logs.Level
+	if m.own == nil {
+		if err := m.setup.write(m.data.file(setupFile)); err != nil {
+			return err
+		}
+	}
+	m.client.Reload()
+	return nil
+}
+
+// close ends the bridge and returns when it is gone.
+func (m *media) close() error {
+	if m == nil {
+		return nil
+	}
+	m.cancel()
+	m.group.Wait()
+	m.metrics.client.CloseIdleConnections()
+	if m.own != nil {
+		return m.own.Close()
+	}
+	return nil
+}
+
+// details is what the administrator sees of it.
+func (m *media) details() map[string]any {
+	hello, there := m.client.Info()
+	d := map[string]any{"connected": there, "id": hello.Bridge, "version": hello.Version}
+	if s := m.stress.Load(); s != nil {
+		d["stress"] = s
+	}
+	return d
 }
 
 // channelBase is where clients find bridge channels: at the first public HTTP listener.
@@ -79,7 +216,7 @@ func channelBase(cfg config.Config, listeners []*bound) string {
 		if l.Scheme == "https" {
 			scheme, standard = "wss", 443
 		}
-		if port := l.address().Port(); port != standard {
+		if port := l.at.Port(); port != standard {
 			return scheme + "://" + net.JoinHostPort(cfg.Domain, strconv.Itoa(int(port)))
 		}
 		return scheme + "://" + cfg.Domain

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"sync"
@@ -18,6 +17,7 @@ import (
 
 	"parley/internal/config"
 	"parley/internal/event"
+	"parley/internal/journal"
 	"parley/internal/store"
 	"parley/internal/store/sqlstore"
 	"parley/internal/token"
@@ -41,7 +41,7 @@ type serveCmd struct {
 	Limits   string   `help:"off lifts rates and counts per source and user, for load tests; on loopback only." enum:"on,off" default:"on"`
 	LogLevel string   `help:"Instead of the configuration's level." enum:",debug,info,warn,error,critical" default:""`
 
-	Media netip.AddrPort `help:"Carry the media of rooms of three and more at this address, for UDP and TCP. Without it there is no bridge." placeholder:"ADDRESS:PORT"`
+	SingleProcess bool `help:"Carry media and relay in this process instead of one of its own, which the death of this one does not touch: for small machines and for debugging."`
 }
 
 // load reads the configuration and lays the flags over it.
@@ -98,7 +98,7 @@ func (c *serveCmd) Run() error {
 
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	s, err := start(cfg, data, log, c.Media)
+	s, err := start(cfg, data, log, c.SingleProcess)
 	if err != nil {
 		return err
 	}
@@ -147,9 +147,9 @@ type server struct {
 	router    *route.Router
 	host      *im.Host
 	rooms     *muc.Service
-	turn      *turn.Server
-	media     *media // nil: there is no bridge
+	media     *media // nil: there is neither a bridge nor a relay
 	clients   *c2s.Server
+	journal   *journal.Journal // nil: nothing outlives the process
 	web       *http.Server
 	adminWeb  *http.Server
 	control   *http.Server // behind the admin socket
@@ -164,7 +164,7 @@ type server struct {
 var faults = func(*server) {}
 
 // start wires the server and starts it. When it returns an error nothing runs.
-func start(cfg config.Config, data *dataDir, log *slog.Logger, media netip.AddrPort) (_ *server, err error) {
+func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *server, err error) {
 	s := &server{cfg: cfg, data: data, log: log, failed: make(chan error, 1)}
 	s.stopping, s.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -172,7 +172,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, media netip.AddrP
 			s.stop()
 		}
 	}()
-	if s.listeners, err = listen(cfg.Listen); err != nil {
+	if s.listeners, err = listen(ofServer(cfg.Listen)); err != nil {
 		return nil, err
 	}
 	secrets, err := data.secrets()
@@ -211,17 +211,22 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, media netip.AddrP
 	if secret == "" {
 		secret = secrets.turn()
 	}
-	if media.IsValid() {
-		s.media = newMedia(s, media, addresses)
-	}
-	if s.turn, err = s.startTURN(addresses, secret); err != nil {
-		return nil, err
-	}
-	registry, err := turn.NewRegistry(offers(cfg, s.listeners, addresses, secret)...)
+	wished, err := newSetup(cfg, s.cert, secret)
 	if err != nil {
 		return nil, err
 	}
-	ice := newICE(s.host, registry, s.turn, cfg.ICE.TTL)
+	if len(wished.listeners()) > 0 {
+		if s.media, err = openMedia(wished, data, log, s.recorder, single); err != nil {
+			return nil, err
+		}
+		s.listeners = append(s.listeners, s.media.listeners()...)
+		s.metrics.MustRegister(s.media.metrics)
+	}
+	registry, err := turn.NewRegistry(offers(cfg, s.listeners, secret)...)
+	if err != nil {
+		return nil, err
+	}
+	ice := newICE(s.host, registry, s.media.relay(), cfg.ICE.TTL)
 	s.router.SetAccounts(ice)
 
 	roomsAt, focusAt := "muc."+cfg.Domain, "focus."+cfg.Domain
@@ -248,6 +253,9 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, media netip.AddrP
 	clients.Origins, clients.Caps = cfg.HTTP.Origins, s.host.Caps()
 	s.clients = c2s.New(clients, s.router, logins, s.recorder, log, s.process.full.Load)
 	s.metrics.MustRegister(s.gauges()...)
+	if err := s.remember(); err != nil {
+		return nil, err
+	}
 
 	public, err := portal.New(cfg.HTTP, portal.Parts{
 		Domain: cfg.Domain, Rooms: roomsAt, Focus: focusAt, Addresses: addresses,
@@ -269,61 +277,50 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, media netip.AddrP
 		}
 	}
 	s.group.Go(func() { s.clients.Run(s.stopping) })
-	s.media.run(s, calls.BridgeEvent)
+	s.media.run(calls.BridgeEvent, s.fail)
 	s.group.Go(func() { s.process.run(s.stopping) })
 	s.group.Go(func() { s.cert.watch(s.stopping) })
 	s.run = s.describe()
 	return s, nil
 }
 
+// remember takes up what the last process left, should it have been killed, and has everything kept that the next one is to
+// find. It comes before the first client.
+func (s *server) remember() (err error) {
+	if s.journal, err = journal.Open(s.data.file("journal"), journal.Options{Events: s.recorder, Log: s.log}); err != nil {
+		s.log.Warn("sessions and rooms end with this process", "err", err)
+	}
+	s.clients.Journal(s.journal)
+	s.host.Journal(s.journal)
+	return s.journal.Start()
+}
+
 // serve runs an accept loop until the server stops; should it end before, the server does.
 func (s *server) serve(what string, accept func() error) {
 	s.group.Go(func() {
 		if err := accept(); s.stopping.Err() == nil {
-			select {
-			case s.failed <- fmt.Errorf("%s: %w", what, err):
-			default:
-			}
+			s.fail(fmt.Errorf("%s: %w", what, err))
 		}
 	})
 }
 
-// startTURN starts the relay on its listeners; without any there is none.
-func (s *server) startTURN(addresses []netip.Addr, secret string) (*turn.Server, error) {
-	var l turn.Listeners
-	for _, b := range s.listeners {
-		switch b.Scheme {
-		case "turn":
-			l.Packets = append(l.Packets, b.packet)
-			l.Streams = append(l.Streams, b.stream)
-		case "turns":
-			l.Streams = append(l.Streams, tlsListener(b.stream, s.cert))
-		}
+// fail ends the server, for the first reason that is given.
+func (s *server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
 	}
-	if len(l.Streams) == 0 {
-		return nil, nil
-	}
-	cfg := s.cfg.TURN
-	cfg.Secret = secret
-	if s.media != nil && s.media.address.Port() != 0 {
-		cfg.PeerPorts = append(cfg.PeerPorts, turn.PortRange{First: s.media.address.Port(), Last: s.media.address.Port()})
-	}
-	if len(cfg.Relays) == 0 {
-		for _, a := range addresses {
-			cfg.Relays = append(cfg.Relays, relayAt(a))
-		}
-	}
-	if len(cfg.Relays) == 0 {
-		return nil, errors.New("turn: the machine has no address to tell clients: write advertise = [\"ADDRESS\"]")
-	}
-	return turn.New(cfg, l, s.recorder, s.metrics)
 }
 
 // serveHTTP starts the public and the administrator's HTTP servers.
 func (s *server) serveHTTP(public *portal.Portal) error {
 	web, limited := public.Server(s.log)
 	s.web = web
-	s.adminWeb = portal.AdminServer(portal.Admin(s.metrics, s.details), s.log)
+	gather := s.metrics.Gather
+	if s.media != nil {
+		gather = after(s.media.metrics.pull, gather)
+	}
+	s.adminWeb = portal.AdminServer(portal.Admin(prometheus.GathererFunc(gather), s.details), s.log)
 	for _, l := range s.listeners {
 		switch {
 		case l.Admin:
@@ -349,5 +346,8 @@ func (s *server) reload(c *serveCmd, level *slog.LevelVar) {
 	}
 	level.Set(slog.Level(cfg.Log.Level))
 	s.cert.lookNow()
+	if err := s.media.reload(cfg.Log); err != nil {
+		s.recorder.Hurt("config.reload", "", "err", err.Error())
+	}
 	s.log.Info("configuration read again: level of the log, certificate; everything else needs a restart")
 }

@@ -10,17 +10,15 @@ import (
 	"time"
 )
 
-// stop ends everything in order: nothing new comes in, rooms and streams are told, relays end, and what is to be kept is
-// committed.
+// stop ends everything in order: nothing new comes in, rooms and streams are told, the bridge and its relay end, and what is
+// to be kept is committed.
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	s.cancel()
 	var errs []error
 	for _, l := range s.listeners {
-		if l.Scheme != "turn" && l.Scheme != "turns" {
-			l.stream.Close()
-		}
+		l.close()
 	}
 	if s.rooms != nil {
 		errs = append(errs, s.rooms.Close(ctx))
@@ -28,13 +26,9 @@ func (s *server) stop() error {
 	if s.clients != nil {
 		errs = append(errs, s.clients.Close(ctx))
 	}
+	errs = append(errs, s.journal.Close())
 	s.closeWeb(ctx)
-	if s.turn != nil {
-		errs = append(errs, s.turn.Close())
-	}
-	for _, l := range s.listeners {
-		l.close()
-	}
+	errs = append(errs, s.media.close())
 	s.group.Wait()
 	if s.tokens != nil {
 		errs = append(errs, s.tokens.Close())

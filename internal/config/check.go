@@ -55,7 +55,11 @@ func (c *Config) Check() error {
 	addr, err := wire.ParseAddr(c.Domain)
 	wrong(err != nil || string(addr) != c.Domain || addr.Domain() != c.Domain, "domain = %q is not a domain name in lower case", c.Domain)
 	wrong(len(c.Listen) == 0, `listen is empty: write at least listen = ["xmpp://127.0.0.1:5222", "http://127.0.0.1:8080"]`)
+	media := 0
 	for _, l := range c.Listen {
+		if l.Scheme == "media" {
+			media++
+		}
 		if l.Loopback() {
 			continue
 		}
@@ -63,6 +67,8 @@ func (c *Config) Check() error {
 		wrong(c.Store == "", `the listener %s can be reached from other machines: write store = "sqlite:/var/lib/parley/parley.db" or "postgres://user:password@host/database", so that it is known where accounts are kept`, l)
 		wrong(l.Scheme == "http" && !l.Insecure, `the listener %s would carry passwords and tokens in plain text beyond this machine: write https://%s, or http+insecure://%s if a proxy in front does TLS`, l, l.Address(), l.Address())
 	}
+	wrong(media > 1, "listen has %d media listeners: all media goes through one port; media://:10000 is every address of the machine", media)
+	wrong(c.Media.Capacity < 0, "media.capacity = %d is negative", c.Media.Capacity)
 	wrong((c.TLS.Certificate == "") != (c.TLS.Key == ""), "tls.certificate and tls.key go together")
 	wrong(c.Log.Format != "text" && c.Log.Format != "json", `log.format = %q is neither "text" nor "json"`, c.Log.Format)
 	wrong(!slices.Contains([]muc.Creators{"", muc.Anyone, muc.Accounts, muc.Moderators}, c.Rooms.Create),

@@ -21,8 +21,8 @@ import (
 type Config struct {
 	Domain    string       `help:"the domain that people log in to; rooms are at muc.DOMAIN"`
 	Store     string       `help:"where accounts and rooms are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:parley.db in the data directory"`
-	Listen    []Listener   `help:"where to listen: xmpp:// (STARTTLS), xmpps:// (TLS), http://, https://, turn:// (UDP and TCP), turns:// (TLS), http+admin:// (metrics, profiles, health in detail). Without a host it is every address of the machine. A scheme that carries secrets in plain text needs +insecure beyond loopback: http+insecure://:8080 behind a proxy that does TLS"`
-	Advertise []netip.Addr `help:"addresses of this machine as clients see them, at most one IPv4 and one IPv6; empty: those of the turn listeners, or the machine's own. Behind an address translation: the outer ones"`
+	Listen    []Listener   `help:"where to listen: xmpp:// (STARTTLS), xmpps:// (TLS), http://, https://, media:// (UDP and TCP: the bridge, which carries the media of rooms of three and more; at most one), turn:// (UDP and TCP), turns:// (TLS), http+admin:// (metrics, profiles, health in detail). Without a host it is every address of the machine. A scheme that carries secrets in plain text needs +insecure beyond loopback: http+insecure://:8080 behind a proxy that does TLS"`
+	Advertise []netip.Addr `help:"addresses of this machine as clients see them, at most one IPv4 and one IPv6; empty: those of the media and turn listeners, or the machine's own. Behind an address translation: the outer ones"`
 
 	TLS    TLS           `help:"the certificate of every TLS listener"`
 	Log    Log           `help:"what is written to standard error"`
@@ -32,6 +32,7 @@ type Config struct {
 	Token  token.Config  `help:"tokens (JWT) that are accepted instead of a password. The issuer \"parley\" always exists: its secret is made by the server, and the command parley token signs with it"`
 	Rooms  muc.Limits    `help:"rooms"`
 	Focus  focus.Config  `help:"calls in rooms"`
+	Media  Media         `help:"the bridge"`
 	TURN   turn.Config   `help:"the relay for clients that cannot reach one another"`
 	ICE    ICE           `help:"STUN and TURN services that clients are told of (XEP-0215)"`
 	Limits Limits        `help:"limits of the process"`
@@ -56,6 +57,12 @@ type ICE struct {
 	TTL      time.Duration `help:"how long a credential is good, at most 1h"`
 }
 
+// Media is how the bridge carries media.
+type Media struct {
+	TCP      bool `help:"media over TCP too, at the port of the media listener, for clients whose network has no UDP"`
+	Capacity int  `help:"packets a second, received and sent, that are all that the bridge can do: its stress is told as a share of them; 0: 100000 for each processor"`
+}
+
 // Limits are those of the process.
 type Limits struct {
 	Memory int64   `help:"bytes of memory that the process aims to stay below; 0: GOMEMLIMIT if it is set, else nine tenths of the control group's limit"`
@@ -71,12 +78,14 @@ func Default() Config {
 			{Scheme: "xmpps", Host: "127.0.0.1", Port: 5223},
 			{Scheme: "http", Host: "127.0.0.1", Port: 8080},
 			{Scheme: "http", Admin: true, Host: "127.0.0.1", Port: 8081},
+			{Scheme: "media", Host: "127.0.0.1", Port: 10000},
 			{Scheme: "turn", Host: "127.0.0.1", Port: 3478},
 			{Scheme: "turns", Host: "127.0.0.1", Port: 5349},
 		},
 		Log:  Log{Format: "text"},
 		HTTP: portal.Defaults(),
 		C2S:  c2s.Defaults(), Auth: auth.DefaultConfig(), Rooms: roomDefaults(), Focus: focus.Config{Owners: "first"}, Token: token.DefaultConfig(),
+		Media:  Media{TCP: true},
 		TURN:   turnDefaults(),
 		ICE:    ICE{TTL: time.Hour},
 		Limits: Limits{Full: 0.9},

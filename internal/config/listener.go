@@ -12,14 +12,14 @@ import (
 
 // Listener is an address to listen on, written as a URI: SCHEME[+admin][+insecure]://[HOST]:PORT.
 type Listener struct {
-	Scheme   string // xmpp, xmpps, http, https, turn, turns
+	Scheme   string // xmpp, xmpps, http, https, media, turn, turns
 	Admin    bool   // http only: for the administrator, not the public
 	Insecure bool   // plain text beyond loopback is intended
 	Host     string // IP address or "localhost"; empty: every address
 	Port     uint16 // 0: the system chooses
 }
 
-var defaultPorts = map[string]uint16{"xmpp": 5222, "xmpps": 5223, "http": 80, "https": 443, "turn": 3478, "turns": 5349}
+var defaultPorts = map[string]uint16{"xmpp": 5222, "xmpps": 5223, "http": 80, "https": 443, "media": 10000, "turn": 3478, "turns": 5349}
 
 // ParseListener reads the URI of a listener.
 func ParseListener(s string) (l Listener, err error) {
@@ -31,7 +31,7 @@ func ParseListener(s string) (l Listener, err error) {
 	parts := strings.Split(u.Scheme, "+")
 	l.Scheme = parts[0]
 	if _, ok := defaultPorts[l.Scheme]; !ok {
-		return bad("the scheme must be xmpp, xmpps, http, https, turn, turns or http+admin")
+		return bad("the scheme must be xmpp, xmpps, http, https, media, turn, turns or http+admin")
 	}
 	for _, p := range parts[1:] {
 		switch {

@@ -160,14 +160,14 @@ func (e *examination) ports() {
 		if l.Port == 0 {
 			continue
 		}
-		networks := []string{"tcp"}
-		if l.Scheme == "turn" {
-			networks = append(networks, "udp")
+		holder := e.PID
+		if ofBridge(l) {
+			holder = e.Bridge
 		}
-		for _, network := range networks {
+		for _, network := range e.networks(l) {
 			who := Holder(network, l.Host, l.Port)
 			if e.PID != 0 {
-				if own := fmt.Sprintf("(process %d)", e.PID); !strings.Contains(who, own) {
+				if own := fmt.Sprintf("(process %d)", holder); !strings.Contains(who, own) {
 					e.add(Fault, "ports", fmt.Sprintf("%s: the server that runs does not hold %s port %d%s; it was started with other listeners: restart it", l, network, l.Port, heldBy(who)))
 				}
 				continue
@@ -177,6 +177,37 @@ func (e *examination) ports() {
 			}
 		}
 	}
+}
+
+// ofBridge reports that a listener is that of the bridge process.
+func ofBridge(l config.Listener) bool {
+	return l.Scheme == "media" || strings.HasPrefix(l.Scheme, "turn")
+}
+
+// networks are those that a listener binds its port in.
+func (e *examination) networks(l config.Listener) []string {
+	switch {
+	case l.Scheme == "turn", l.Scheme == "media" && e.Config.Media.TCP:
+		return []string{"tcp", "udp"}
+	case l.Scheme == "media":
+		return []string{"udp"}
+	}
+	return []string{"tcp"}
+}
+
+// enoughBuffer is what holds the media of some hundred people while the bridge waits for a processor, in bytes.
+const enoughBuffer = 4 << 20
+
+// buffers looks at how much media the system keeps for a process that is busy.
+func (e *examination) buffers() {
+	if !slices.ContainsFunc(e.Config.Listen, ofBridge) || e.Buffers == 0 {
+		return
+	}
+	if e.Buffers < enoughBuffer {
+		e.add(Note, "buffers", fmt.Sprintf("a socket may have buffers of %d kB only, so that media is lost when the machine is busy: sysctl -w net.core.rmem_max=8388608 net.core.wmem_max=8388608", e.Buffers>>10))
+		return
+	}
+	e.add(OK, "buffers", fmt.Sprintf("buffers of sockets: up to %d kB", e.Buffers>>10))
 }
 
 func heldBy(who string) string {
@@ -217,9 +248,16 @@ func (e *examination) addresses() {
 		e.add(Note, "address", "only this machine can reach the server")
 		return
 	}
-	relay := slices.ContainsFunc(e.Config.Listen, func(l config.Listener) bool { return strings.HasPrefix(l.Scheme, "turn") })
-	if !relay {
+	has := func(scheme string) bool {
+		return slices.ContainsFunc(e.Config.Listen, func(l config.Listener) bool { return strings.HasPrefix(l.Scheme, scheme) })
+	}
+	if !has("media") {
+		e.add(Note, "address", "there is no media listener: calls of three and more will not work")
+	}
+	if !has("turn") {
 		e.add(Note, "address", "there is no turn listener: people behind strict firewalls will not reach one another")
+	}
+	if !has("media") && !has("turn") {
 		return
 	}
 	if len(e.Advertised) == 0 {
@@ -229,7 +267,7 @@ func (e *examination) addresses() {
 	for _, a := range e.Advertised {
 		switch {
 		case a.IsLoopback():
-			e.add(Fault, "address", fmt.Sprintf("clients are told to send media to %s, which is their own machine: write advertise = [\"ADDRESS\"] or change the host of the turn listener", a))
+			e.add(Fault, "address", fmt.Sprintf("clients are told to send media to %s, which is their own machine: write advertise = [\"ADDRESS\"] or change the host of the media and turn listeners", a))
 		case a.IsPrivate() && len(e.Config.Advertise) == 0:
 			e.add(Fault, "address", fmt.Sprintf("clients are told to send media to %s, which cannot be reached from the Internet: write advertise = [\"OUTER ADDRESS\"], or advertise = [%q] if all clients are in the same network", a, a))
 		default:

@@ -4,9 +4,11 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -38,11 +40,13 @@ type Patient struct {
 	Advertised []netip.Addr // addresses that clients are told
 
 	PID    int                         // of the server if it runs
+	Bridge int                         // of its bridge, which may be the same
 	Health func(context.Context) error // what the server that runs says of itself
 
 	Now       time.Time
 	Addresses []netip.Addr // of the interfaces
 	Files     uint64       // limit of file descriptors
+	Buffers   uint64       // bytes that a socket's buffers may have, the smaller one; 0: not known
 	Synced    bool         // the system keeps the clock right
 	Free      func(path string) (bytes, inodes uint64, err error)
 	Resolve   func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -75,11 +79,19 @@ func Here() Patient {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
 		p.Files = files.Cur
 	}
+	p.Buffers = min(systemNumber("/proc/sys/net/core/rmem_max"), systemNumber("/proc/sys/net/core/wmem_max"))
 	var t unix.Timex
 	if state, err := unix.Adjtimex(&t); err == nil {
 		p.Synced = state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
 	}
 	return p
+}
+
+// systemNumber reads a setting of the system; 0 if it is not there.
+func systemNumber(name string) (n uint64) {
+	text, _ := os.ReadFile(name)
+	fmt.Sscan(string(text), &n)
+	return n
 }
 
 // examination collects findings.
@@ -102,6 +114,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 		e.files()
 		e.certificate()
 		e.ports()
+		e.buffers()
 		e.addresses()
 		e.domain(ctx)
 		e.store(ctx)

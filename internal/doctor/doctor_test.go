@@ -236,6 +236,20 @@ func TestFaultsAreNamed(t *testing.T) {
 			p.Config.Listen = p.Config.Listen[:1]
 			p.Config.Listen = append(p.Config.Listen, config.Listener{Scheme: "turn"})
 		}, []string{"ports: xmpp://", "does not hold tcp port", "restart it"}},
+		"media port that another than the bridge holds": {func(t *testing.T, p *Patient) {
+			p.PID, p.Bridge = os.Getpid(), 1
+			p.Health = func(context.Context) error { return nil }
+			l := hold(t)
+			udp, err := net.ListenPacket("udp", l.Address())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { udp.Close() })
+			p.Config.Listen, p.Config.Media.TCP = []config.Listener{{Scheme: "media", Port: l.Port}}, false
+		}, []string{"ports: media://", "does not hold udp port", fmt.Sprintf("doctor.test (process %d) does", os.Getpid())}},
+		"media port that is taken": {func(t *testing.T, p *Patient) {
+			p.Config.Listen = append(p.Config.Listen, config.Listener{Scheme: "media", Port: hold(t).Port})
+		}, []string{"ports: media://", "tcp port", "is taken by doctor.test"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := healthy(t)
@@ -265,6 +279,33 @@ func hold(t *testing.T) config.Listener {
 	}
 	t.Cleanup(func() { l.Close() })
 	return config.Listener{Scheme: "xmpp", Port: l.Addr().(*net.TCPAddr).AddrPort().Port()}
+}
+
+func TestWhatIsWorthKnowingOfTheBridge(t *testing.T) {
+	notes := func(change func(*Patient)) string {
+		p := healthy(t)
+		change(&p)
+		text := ""
+		for _, f := range Examine(t.Context(), p) {
+			if f.Level == Note {
+				text += f.Check + ": " + f.Text + "\n"
+			}
+		}
+		return text
+	}
+	if s := notes(func(*Patient) {}); !strings.Contains(s, "no media listener") || strings.Contains(s, "buffers") {
+		t.Error(s)
+	}
+	media := func(p *Patient) {
+		p.Config.Listen = append(p.Config.Listen, config.Listener{Scheme: "media", Port: freePort(t)})
+		p.Buffers = 8 << 20
+	}
+	if s := notes(media); strings.Contains(s, "media listener") || strings.Contains(s, "buffers") {
+		t.Error(s)
+	}
+	if s := notes(func(p *Patient) { media(p); p.Buffers = 212992 }); !strings.Contains(s, "buffers of 208 kB only") {
+		t.Error(s)
+	}
 }
 
 func TestHolderOfAPortOnOneAddress(t *testing.T) {

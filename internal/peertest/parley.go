@@ -24,7 +24,7 @@ import (
 // ParleyOptions change how the binary is started. The zero value is a server with defaults on free ports of loopback.
 type ParleyOptions struct {
 	Config string   // text of the configuration file
-	Listen []string // listeners; nil: xmpp, xmpps, http, http+admin, turn and turns on 127.0.0.1, with ports that are free
+	Listen []string // listeners; nil: xmpp, xmpps, http, http+admin, media, turn and turns on 127.0.0.1, with ports that are free
 	Data   string   // data directory; empty: one that ends with the test
 	Args   []string // further arguments of serve, such as --limits=off
 	Env    []string // further environment
@@ -43,7 +43,7 @@ type Parley struct {
 	Domain                          string
 	Page                            string // address of the web page; a room's name goes behind it
 	XMPP, XMPPS, HTTP, HTTPS, Admin string
-	TURN, TURNS                     string
+	Media, TURN, TURNS              string // of the bridge
 	Certificate                     string // PEM file
 	options                         ParleyOptions
 	command                         *exec.Cmd
@@ -112,7 +112,7 @@ func StartParley(t testing.TB, o ParleyOptions) *Parley {
 		p.Data = t.TempDir()
 	}
 	if o.Listen == nil {
-		p.options.Listen = []string{"xmpp://127.0.0.1:0", "xmpps://127.0.0.1:0", "http://127.0.0.1:0", "http+admin://127.0.0.1:0", "turn://127.0.0.1:0", "turns://127.0.0.1:0"}
+		p.options.Listen = []string{"xmpp://127.0.0.1:0", "xmpps://127.0.0.1:0", "http://127.0.0.1:0", "http+admin://127.0.0.1:0", "media://127.0.0.1:0", "turn://127.0.0.1:0", "turns://127.0.0.1:0"}
 	}
 	var err error
 	if p.log, err = os.CreateTemp("", "parley-log-"); err != nil {
@@ -122,6 +122,7 @@ func StartParley(t testing.TB, o ParleyOptions) *Parley {
 	t.Cleanup(func() { p.log.Close() })
 	t.Cleanup(func() {
 		p.Stop()
+		p.KillBridge() // of a server that was killed; it would wait for another
 		if t.Failed() {
 			t.Logf("log of the server:\n%s", p.Log())
 		}
@@ -224,7 +225,7 @@ func (p *Parley) read(text []byte) error {
 		used[kind]++
 	}
 	for kind, address := range map[string]*string{
-		"xmpp": &p.XMPP, "xmpps": &p.XMPPS, "http": &p.HTTP, "https": &p.HTTPS, "http+admin": &p.Admin, "turn": &p.TURN, "turns": &p.TURNS,
+		"xmpp": &p.XMPP, "xmpps": &p.XMPPS, "http": &p.HTTP, "https": &p.HTTPS, "http+admin": &p.Admin, "media": &p.Media, "turn": &p.TURN, "turns": &p.TURNS,
 	} {
 		if list := r.Listeners[kind]; len(list) > 0 {
 			*address = list[0]
@@ -287,6 +288,23 @@ func (p *Parley) Kill() {
 	if p.Running() {
 		p.Signal(syscall.SIGKILL)
 		<-p.exited
+	}
+}
+
+// Bridge is the process number of the bridge, which outlives a server that is killed; 0 if there is none.
+func (p *Parley) Bridge() int {
+	var record struct{ PID int }
+	text, err := os.ReadFile(filepath.Join(p.Data, "bridge.json"))
+	if err != nil || json.Unmarshal(text, &record) != nil || syscall.Kill(record.PID, 0) != nil {
+		return 0
+	}
+	return record.PID
+}
+
+// KillBridge kills the bridge like a crash. A server that runs starts another.
+func (p *Parley) KillBridge() {
+	if pid := p.Bridge(); pid != 0 && pid != p.PID {
+		syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
