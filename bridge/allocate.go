@@ -245,6 +245,11 @@ func (e *Endpoint) aim(c *Conference) {
 			if !s.resume(b, leg, d, &room) && ok {
 				s.source.request(b, index)
 			}
+		case ok && s.current.index != index && !s.source.levels.streams[s.current.index].alive: // nothing comes of what it gets
+			s.stop()
+			if !s.resume(b, leg, d, &room) {
+				s.source.request(b, index)
+			}
 		case ok && (s.current.index != index || s.spatial != spatial):
 			s.source.request(b, index)
 		}

@@ -8,9 +8,13 @@ import (
 	"parley/bridge/udp"
 )
 
-// growth is by how much a packet may become longer on its way: header extensions, and the original sequence number of a
-// retransmission.
-const growth = 96 + codec.DescriptorGrowth
+// growth is by how much a packet may become longer on its way: header extensions, padding, and the original sequence number
+// of a retransmission.
+const growth = 96 + align + codec.DescriptorGrowth
+
+// align is what the sizes of packets of video are rounded up to. Encoders cut a frame into packets that differ by a byte or
+// so, and only what has one size leaves in one call (package udp). On average it costs eight bytes.
+const align = 16
 
 // Of a note, which is kept with each sent packet for its retransmission (rtp.Origin): what was rewritten in it.
 const (
@@ -76,6 +80,9 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 	if h.Marker = p.Marker(); s.video && s.last(p) {
 		h.Marker = true
 	}
+	if s.video {
+		h.Align = align
+	}
 	if h.Marker {
 		note |= noteMarker
 	}
@@ -101,7 +108,8 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 		leg.Commit(b, 0, s.ssrc, false)
 		return
 	}
-	renumber(room[w.Size-len(p.Payload())+skip:w.Size], p.kind, note)
+	end := w.Size - w.Padding
+	renumber(room[end-len(p.Payload())+skip:end], p.kind, note)
 	if w.TransportCC != 0 {
 		out.sequence++
 	}
@@ -165,6 +173,7 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 	*h = rtp.Header{
 		PayloadType: payload, SSRC: s.ssrc, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
 		Sequence: seq, Timestamp: p.Timestamp() + o.Shift, Marker: o.Note&noteMarker != 0, TransportCC: out.sequence,
+		Align: align, // as it was sent
 	}
 	if v := p.Extension(ids.DependencyDescriptor); o.Note&noteDescriptor != 0 && len(v) >= 3 && len(v) <= len(out.scratch) {
 		h.Descriptor = out.scratch[:copy(out.scratch[:], v)]
@@ -187,7 +196,8 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 		leg.Commit(b, 0, h.SSRC, false)
 		return false
 	}
-	renumber(room[w.Size-len(p.Payload()):w.Size], k, o.Note)
+	end := w.Size - w.Padding
+	renumber(room[end-len(p.Payload()):end], k, o.Note)
 	if w.TransportCC != 0 {
 		out.sequence++
 	}

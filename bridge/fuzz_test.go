@@ -63,7 +63,7 @@ func FuzzMedia(f *testing.F) {
 			if n%8 == 7 {
 				for id, ssrc := range map[string]uint32{"b": 2000, "d": d.out.video[0].ssrc} { // whatever went out can be sent again
 					if got := w.legs[id].of(ssrc); len(got) > 0 {
-						w.control(id, rtp.AppendNACK(nil, 9, ssrc, []uint16{got[int(b[0])%len(got)].Sequence()}))
+						w.control(id, rtp.AppendNACK(nil, 9, ssrc, []uint16{got[n%len(got)].Sequence()}))
 					}
 				}
 				w.pass(Period)

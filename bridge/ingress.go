@@ -107,6 +107,7 @@ func (e *Endpoint) ingest(b *udp.Batch, s *stream, buffer *udp.Buffer, at time.T
 		s.reception.take(seq, p.Timestamp(), int64(rtp.Ticks(at.Sub(e.epoch), p.clock)))
 	}
 	first := false
+	step := p.Timestamp() - s.timestamp
 	if newest {
 		first = seq == s.highest || p.Timestamp() != s.timestamp
 		if src.video && seq > s.highest+1 && !s.missing.lost(s.highest+1, seq, at) {
@@ -132,7 +133,7 @@ func (e *Endpoint) ingest(b *udp.Batch, s *stream, buffer *udp.Buffer, at time.T
 		s.keep(p)
 	} else {
 		if level, _, ok := rtp.AudioLevel(p.Extension(p.from.AudioLevel)); ok {
-			in.voice.hear(at.Sub(e.epoch), level)
+			in.voice.hear(at.Sub(e.epoch), level, step, p.clock)
 		}
 		p.primary(&in.red, e.dialect.Load())
 	}

@@ -62,6 +62,16 @@ func TestNothingIsSentBeforeItIsKnown(t *testing.T) {
 	if len(w.legs["b"].of(3000)) == 0 {
 		t.Error("nothing of the camera that b has acknowledged")
 	}
+	// The same camera, removed and added again between two wishes, is a new one to b.
+	w.change("a", func(e *api.Endpoint) {
+		again := videoSource("a-v0", 3000, 1)
+		again.Since = 5
+		e.Sources = []api.Source{voice, again}
+	})
+	w.pass(Period)
+	if n := play(); n != 3 {
+		t.Errorf("%d packets, of which 3 are of the microphone", n)
+	}
 }
 
 // TestMappingsThatMayBeLost: what was announced on a channel that broke is not sent until the next channel repeats it.
@@ -89,7 +99,7 @@ func TestMappingsThatMayBeLost(t *testing.T) {
 	if len(w.legs["r"].of(second)) != 2 {
 		t.Fatal("nothing while the channel is open")
 	}
-	r.Closed(old, w.now.Add(-1500*time.Millisecond)) // the client was heard before it was told of the second
+	r.Closed(old, w.now.Add(-500*time.Millisecond)) // the client was heard right after it was told of the second
 	play := func() (a, b int) {
 		na, nb := len(w.legs["r"].of(first)), len(w.legs["r"].of(second))
 		one.frame(true)

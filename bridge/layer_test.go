@@ -86,10 +86,14 @@ func TestSimulcastSwitchesAtKeyFramesWithoutGaps(t *testing.T) {
 		cams[1].frame(false)
 		w.pass(33 * time.Millisecond)
 	}
-	cams[1].frame(true)
-	cams[1].frame(false)
-	if n := len(b.packets) - before; n != 4 {
-		t.Errorf("%d packets of the middle encoding, want 4", n)
+	got = b.packets[before:]
+	continuous(t, got)
+	if n := len(got); n < 2*40 {
+		t.Errorf("%d packets of the middle encoding: it is taken from its last key frame on, which is kept", n)
+	}
+	var first codec.VP8
+	if first.Parse(got[0].Payload()) != nil || !first.Frame(false).Key {
+		t.Error("it does not begin with a key frame")
 	}
 }
 
@@ -193,4 +197,31 @@ func TestSVCLayers(t *testing.T) {
 			t.Logf("packets by height: %v", counts)
 		})
 	}
+}
+
+// TestAnEncodingThatComesAloneIsTaken: a sender that was silent comes back with its lowest encoding first, as after a time of
+// p2p. What is kept since its key frame is taken, without asking for another.
+func TestAnEncodingThatComesAloneIsTaken(t *testing.T) {
+	w := newWorld(t)
+	w.join("a", nil, videoSource("a-v0", 2000, 3))
+	w.join("b", nil)
+	w.wants("b", 720)
+	cams := simulcast(w, "a", 2000)
+	for i := range 30 {
+		for _, c := range cams {
+			c.frame(i == 0 || i == 2)
+		}
+		w.pass(33 * time.Millisecond)
+	}
+	w.pass(10 * time.Second)
+	w.legs["a"].control = nil
+	before := len(w.legs["b"].packets)
+	for i := range 10 {
+		cams[0].frame(i == 0)
+		w.pass(33 * time.Millisecond)
+	}
+	if n := len(w.legs["b"].packets) - before; n != 10 || w.legs["a"].plis(2000) != 0 {
+		t.Errorf("%d packets of 10, %d key frames asked for", n, w.legs["a"].plis(2000))
+	}
+	continuous(t, w.legs["b"].packets)
 }

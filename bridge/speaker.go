@@ -6,12 +6,14 @@ import "time"
 // and Cohen, "Dominant speaker identification for multipoint videoconferencing" (2012): the present (immediate), the last
 // half second (medium) and the last second (long). Somebody else becomes the dominant speaker who is ahead in all three. Time
 // is counted in blocks, and a block in which at least half of the packets are loud is speech: a cough of 100 ms fills at
-// most two, of which the medium window wants four.
+// most two, of which the medium window wants four. Packets that were held up on their way would make a cough last, so the
+// medium window wants loud packets of some length by their timestamps too.
 const (
 	block        = 100 * time.Millisecond
 	mediumBlocks = 5
 	longBlocks   = 10
 	mediumLeast  = 4 // blocks of speech in the medium window to become the dominant speaker
+	mediumLoud   = 200 * time.Millisecond
 	ring         = 16
 
 	margin     = 10              // dB above the noise that is loud
@@ -28,10 +30,19 @@ type voice struct {
 	risen  int64
 }
 
-type heard struct{ packets, loud uint16 }
+type heard struct {
+	packets, loud uint16
+	length        time.Duration // of the loud ones
+}
 
-// hear takes the level of a packet (minus dBov), which came at a time after the conference's epoch.
-func (v *voice) hear(at time.Duration, level uint8) {
+const (
+	packetLength = 20 * time.Millisecond  // what is usual
+	packetMost   = 120 * time.Millisecond // the longest that Opus has (RFC 6716 §2.1.4)
+)
+
+// hear takes the level of a packet (minus dBov), which came at a time after the conference's epoch. Its timestamp is step after
+// that of the packet before, in ticks of a clock in Hz.
+func (v *voice) hear(at time.Duration, level uint8, step, clock uint32) {
 	v.pass(at)
 	n := v.newest
 	loudness := 127 - int(level&127)
@@ -47,6 +58,13 @@ func (v *voice) hear(at time.Duration, level uint8) {
 	h.packets++
 	if loudness >= quiet && loudness >= v.noise+margin {
 		h.loud++
+		length := packetLength
+		if clock != 0 {
+			if l := time.Duration(step) * time.Second / time.Duration(clock); l > 0 && l <= packetMost {
+				length = l
+			}
+		}
+		h.length += length
 	}
 }
 
@@ -67,6 +85,7 @@ func (v *voice) pass(at time.Duration) {
 type speech struct {
 	immediate    int
 	medium, long int
+	loud         time.Duration // in the medium window
 	last         time.Duration // when it was heard to speak
 }
 
@@ -75,6 +94,9 @@ func (v *voice) speech(at time.Duration) (s speech) {
 	v.pass(at)
 	for back := int64(1); back <= longBlocks && back <= v.newest; back++ {
 		h := v.blocks[(v.newest-back)%ring]
+		if back <= mediumBlocks {
+			s.loud += h.length
+		}
 		if h.loud == 0 || 2*h.loud < h.packets {
 			continue
 		}
@@ -123,7 +145,7 @@ func (s *speaker) decide(at time.Duration, endpoints []*Endpoint) (changed bool)
 		}
 	}
 	for _, e := range endpoints {
-		if e != dominant && e.speech.immediate > 0 && e.speech.medium >= mediumLeast &&
+		if e != dominant && e.speech.immediate > 0 && e.speech.medium >= mediumLeast && e.speech.loud >= mediumLoud &&
 			(challenger == nil || e.speech.louder(challenger.speech)) {
 			challenger = e
 		}

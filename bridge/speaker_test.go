@@ -71,6 +71,17 @@ func TestDominantSpeaker(t *testing.T) {
 			t.Fatalf("a cough of 100 ms at %d made %q dominant", start, dominant())
 		}
 	}
+	for range 5 { // a cough of 120 ms, the packets of which come 100 ms apart
+		for range 6 {
+			w.send("b", in{ssrc: 'b', seq: seq, timestamp: uint32(seq) * 960, payload: 111, level: 1, body: []byte("x")})
+			seq++
+			w.pass(100 * time.Millisecond)
+		}
+		speak(w, time.Second, &seq, map[string]func(int) int{"b": noise, "c": noise})
+		if dominant() != "a" {
+			t.Fatalf("a cough that was held up made %q dominant", dominant())
+		}
+	}
 	speak(w, time.Second, &seq, map[string]func(int) int{"a": talk, "b": noise, "c": noise})
 	speak(w, time.Second, &seq, map[string]func(int) int{"a": noise, "b": talk, "c": noise})
 	if dominant() != "b" {

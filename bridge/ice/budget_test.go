@@ -2,6 +2,7 @@ package ice
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"strings"
 	"testing"
@@ -32,26 +33,40 @@ func TestHB3StrangersHaveABudget(t *testing.T) {
 		}
 		return after.Limited - before.Limited
 	}
-	if n := send(a, "6.6.6.6", 50); n != 30 {
+	sources := apart(s.strangers, 22)
+	if n := send(a, sources[0], 50); n != 30 {
 		t.Errorf("%d of 50 of one source are limited, not 30", n)
 	}
-	if n := send(b, "6.6.6.6", 1); n != 1 {
+	if n := send(b, sources[0], 1); n != 1 {
 		t.Error("the source has another budget at another agent")
 	}
-	if n := send(b, "7.7.7.7", 20); n != 0 {
+	if n := send(b, sources[1], 20); n != 0 {
 		t.Errorf("%d of another source are limited", n)
 	}
 	total := uint64(0)
-	for i := range 20 {
-		total += send(a, fmt.Sprintf("8.8.8.%d", i), 10)
+	for _, source := range sources[2:] {
+		total += send(a, source, 10)
 	}
 	if total != 200-(uint64(strangerRate.Burst)-20) {
 		t.Errorf("%d of 200 of many sources are limited", total)
 	}
 	now = now.Add(time.Second)
-	if n := send(a, "6.6.6.6", 10); n != 0 {
+	if n := send(a, sources[0], 10); n != 0 {
 		t.Errorf("%d are limited a second later", n)
 	}
+}
+
+// apart returns n addresses that share no bucket.
+func apart(b *budget, n int) (list []string) {
+	taken := make(map[uint64]bool)
+	for a := netip.MustParseAddr("8.8.0.0"); len(list) < n; a = a.Next() {
+		bytes := a.As16()
+		if i := maphash.Bytes(b.seed, bytes[:]) % uint64(len(b.buckets)); !taken[i] {
+			taken[i] = true
+			list = append(list, a.String())
+		}
+	}
+	return list
 }
 
 // An address belongs to who has proven it last, and is not lost when the one before goes.

@@ -3,6 +3,7 @@ package link
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -273,6 +274,77 @@ func TestBridgeThatDiesAtOnceIsNotStartedInALoop(t *testing.T) {
 	// At 0, 0 and 100 ms; the next one would be a second later.
 	if n := log.count("exit status 3"); n < 1 || n > 3 {
 		t.Errorf("%d ends are told:\n%s", n, log.String())
+	}
+}
+
+func TestWhyThereIsNoBridge(t *testing.T) {
+	for role, want := range map[string]string{
+		"refuse": "port 7 is taken by a hat",
+		"die":    "it said nothing: exit status 3",
+		"babble": "its report: invalid character 'I' looking for beginning of value",
+	} {
+		t.Run(role, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			c := testChild(t.TempDir(), "5m", role)
+			told := 0
+			c.News = func(setup json.RawMessage, err error) {
+				if setup != nil || err == nil || err.Error() != want {
+					t.Errorf("told %s %v", setup, err)
+				}
+				if told++; told == 2 {
+					cancel()
+				}
+			}
+			if err := c.Run(ctx); err != nil || told != 2 {
+				t.Errorf("%v, told %d times", err, told)
+			}
+		})
+	}
+}
+
+// A bridge that is being started does not outlive its front, although it has not taken its place yet.
+func TestEndWhileABridgeStarts(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	from := time.Now()
+	if err := testChild(t.TempDir(), "5m", "mute").quietly().Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(from); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", unix.Gettid()))
+	for _, pid := range strings.Fields(string(children)) {
+		env, _ := os.ReadFile("/proc/" + pid + "/environ")
+		if strings.Contains(string(env), roleKey+"=mute") {
+			t.Errorf("process %s is left", pid)
+		}
+	}
+}
+
+func TestWhatABridgeAnnounces(t *testing.T) {
+	dir := t.TempDir()
+	noOrphan(t, dir)
+	if Running(dir) != 0 {
+		t.Error("a bridge before there is one")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := testChild(dir, "5m", "bridge").quietly()
+	up := make(chan string, 1)
+	c.News = func(setup json.RawMessage, err error) { up <- fmt.Sprint(string(setup), err) }
+	done := make(chan error)
+	go func() { done <- c.Run(ctx) }()
+	want := fmt.Sprintf(`["%s","5m"]<nil>`, dir)
+	if got := <-up; got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+	pid := bridgeOf(t, dir, 0)
+	if n := Running(dir); n != pid {
+		t.Errorf("process %d runs, and %d says so", pid, n)
+	}
+	cancel()
+	if err := <-done; err != nil || Running(dir) != 0 {
+		t.Errorf("%v, %d runs", err, Running(dir))
 	}
 }
 

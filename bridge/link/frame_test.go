@@ -43,6 +43,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"an event of no kind":   `{"event": {}}`,
 		"an event of two kinds": `{"event": {"stress": {}, "speaker": {"conference": "c"}}}`,
 		"a hello of nobody":     `{"event": {"hello": {}}}`,
+		"an ended nobody":       `{"ended": ["ann", ""]}`,
+		"ended users, none":     `{"ended": []}`,
+		"too many ended users":  `{"ended": [` + strings.Repeat(`"ann",`, mostEnded) + `"bob"]}`,
 		"a negative version":    `{"apply": {"id": "c", "version": -1}}`,
 		"what follows":          `{"ping": true}{"ping": true}`,
 		"a false ping":          `{"ping": false}`,
@@ -80,7 +83,7 @@ func FuzzDecode(f *testing.F) {
 	full.Endpoints[1].Receive.Extensions = map[string]int{"urn:ietf:params:rtp-hdrext:ssrc-audio-level": 1}
 	for _, m := range []message{
 		{Front: &front{Protocol: 1, ID: "f", Conferences: map[string]uint64{"c": 2}}}, {Apply: &full}, {Drain: true}, {Ping: true},
-		{Applied: &applied{"c", 3}}, {Refused: "why"}, {Event: &api.Event{State: &api.State{Conference: "c", Endpoint: "a", State: api.Active}}},
+		{Ended: []string{"ann", "bob"}}, {Reload: true}, {Applied: &applied{"c", 3}}, {Refused: "why"}, {Event: &api.Event{State: &api.State{Conference: "c", Endpoint: "a", State: api.Active}}},
 	} {
 		b, err := encode(m)
 		if err != nil {

@@ -36,6 +36,15 @@ func TestMain(m *testing.M) {
 		os.Exit(exit(frontProcess()))
 	case "die":
 		os.Exit(3)
+	case "refuse":
+		TakeStarter().Refuse(errors.New("port 7 is taken by a hat"))
+		os.Exit(1)
+	case "babble":
+		fmt.Fprint(TakeStarter().pipe, "I am up")
+		os.Exit(1)
+	case "mute":
+		signal.Ignore(syscall.SIGTERM)
+		time.Sleep(time.Hour)
 	}
 	goleak.VerifyTestMain(m)
 }

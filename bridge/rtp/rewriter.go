@@ -24,6 +24,8 @@ type Header struct {
 	TransportCC uint16
 	// Skip is how many bytes at the beginning of the payload are left out: what is before the primary block of RED.
 	Skip int
+	// Align, a power of two up to 128, pads the packet (RFC 3550 §5.1) to a size that it divides; 0: no padding.
+	Align int
 	// Descriptor takes the place of the incoming dependency descriptor when it is not nil. An empty one leaves it out.
 	Descriptor []byte
 }
@@ -32,6 +34,7 @@ type Header struct {
 // that a pacer can stamp again when the packet leaves; 0: the packet has none.
 type Written struct {
 	Size        int
+	Padding     int // bytes of it
 	AbsSendTime int // three bytes
 	TransportCC int // two bytes
 }
@@ -44,7 +47,12 @@ func (r *Rewriter) Write(dst []byte, p *Packet, from IDs, h *Header) (Written, e
 		return w, err
 	}
 	payload := p.Payload()
-	return body(dst, w, nil, payload[min(max(h.Skip, 0), len(payload)):], 0)
+	payload = payload[min(max(h.Skip, 0), len(payload)):]
+	padding := -(w.Size + len(payload)) & max(h.Align-1, 0)
+	if padding > 0 {
+		dst[0] |= paddingBit
+	}
+	return body(dst, w, nil, payload, uint8(padding))
 }
 
 // WriteRTX writes p as a retransmission (RFC 4588 §4): h has payload type, sequence and SSRC of the retransmission stream,
@@ -82,6 +90,7 @@ func body(dst []byte, w Written, head, payload []byte, padding uint8) (Written, 
 	if padding > 0 {
 		clear(dst[w.Size : w.Size+int(padding)])
 		w.Size += int(padding)
+		w.Padding = int(padding)
 		dst[w.Size-1] = padding
 	}
 	return w, nil

@@ -197,3 +197,33 @@ func BenchmarkWrite(b *testing.B) {
 		}
 	}
 }
+
+func TestAlignedPacketsHaveTheSamePayload(t *testing.T) {
+	const headers = 12 + 4 + 8 // two elements of three bytes and two
+	r := Rewriter{IDs: IDs{AbsSendTime: 3, TransportCC: 5}}
+	for n := range 40 {
+		payload := bytes.Repeat([]byte{0xfe}, n)
+		p := parse(t, append(unhex(t, "80 29 0001 00000002 00000003"), payload...))
+		for _, align := range []int{0, 1, 16, 128} {
+			dst := bytes.Repeat([]byte{0xee}, 400)
+			w, err := r.Write(dst, p, jitsi, &Header{PayloadType: 41, Align: align})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := headers + n
+			if align > 0 {
+				want = (want + align - 1) / align * align
+			}
+			if w.Size != want || w.Padding != want-headers-n {
+				t.Errorf("%d bytes to %d: %d with %d of padding, want %d", n, align, w.Size, w.Padding, want)
+			}
+			out := parse(t, dst[:w.Size])
+			if !bytes.Equal(out.Payload(), payload) || out.Padding() != w.Padding || dst[w.Size] != 0xee {
+				t.Errorf("%d bytes to %d: payload %x, padding %d", n, align, out.Payload(), out.Padding())
+			}
+			if _, err := r.Write(dst[:w.Size-1], p, jitsi, &Header{PayloadType: 41, Align: align}); !errors.Is(err, ErrSpace) {
+				t.Errorf("%d bytes to %d: %v without room", n, align, err)
+			}
+		}
+	}
+}

@@ -336,6 +336,9 @@ func TestMediaBeforeKeysIsDropped(t *testing.T) {
 		peer.conn.Write(append([]byte{0x80, 200, 0, 6}, make([]byte, 60)...))
 	}
 	r.until(t, "count", func() bool { return p.Counts().Early == 6 })
+	peer.conn.Write(append([]byte{0x80, 96, 0, 1}, make([]byte, mediaLargest)...)) // HB9
+	peer.conn.Write(append([]byte{0x80, 200, 2, 6}, make([]byte, mediaLargest)...))
+	r.until(t, "count", func() bool { n := p.Counts(); return n.Early == 6 && n.Other == 2 })
 	if e.Ready() || r.rtp > 0 || len(r.rtcp) > 0 {
 		t.Error("media without keys")
 	}

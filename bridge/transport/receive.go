@@ -18,7 +18,7 @@ type counts struct {
 // Counts says what arrived and was dropped, by reason.
 type Counts struct {
 	Foreign uint64 // DTLS, RTP or RTCP of an address that no check of ICE has proven (hardening HB3), and streams that never were
-	Other   uint64 // none of STUN, DTLS, RTP and RTCP
+	Other   uint64 // none of STUN, DTLS, RTP and RTCP, or larger than these are
 	Early   uint64 // media before there were keys, or after
 	Forged  uint64 // media that does not decrypt, or was replayed
 	Crowd   uint64 // media of more SSRCs than an endpoint may have
@@ -37,6 +37,10 @@ func (p *Port) Counts() Counts {
 // Stats returns the counts of the UDP socket.
 func (p *Port) Stats() udp.Stats { return p.socket.Stats() }
 
+// mediaLargest bounds a packet of media, in bytes: what does not fit into a frame of Ethernet no client sends, and it would
+// leave for each receiver in fragments.
+const mediaLargest = 2048
+
 // handle demultiplexes what has arrived (RFC 7983), UDP and TCP alike. It runs in the goroutine that reads.
 func (p *Port) handle(b *udp.Batch, d *udp.Datagram) {
 	transport := ice.UDP
@@ -50,6 +54,9 @@ func (p *Port) handle(b *udp.Batch, d *udp.Datagram) {
 		return
 	case rtp.DTLS, rtp.RTP, rtp.RTCP:
 	default:
+		kind = rtp.Other
+	}
+	if kind == rtp.Other || kind != rtp.DTLS && len(d.Bytes) > mediaLargest {
 		p.counts.other.Add(1)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -267,6 +268,7 @@ func TestCloseUnderAFlood(t *testing.T) {
 					default:
 						w.Write(b, []byte("flood"), 1, true)
 						b.Done()
+						runtime.Gosched() // see sendmsg
 					}
 				}
 			})

@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"context"
 	"encoding/binary"
 	"net/netip"
 	"slices"
@@ -315,5 +316,33 @@ func TestSockaddr(t *testing.T) {
 		if v4 := a.raw.Family == unix.AF_INET; v4 == c.six || v4 != (a.size == unix.SizeofSockaddrInet4) {
 			t.Errorf("%s: family %d, %d bytes", c.addr, a.raw.Family, a.size)
 		}
+	}
+}
+
+// TestWhatComesMeanwhileLeavesWithTheRest: while the first packet of a frame is handled the others come, and all leave in
+// one call, although no datagram may wait.
+func TestWhatComesMeanwhileLeavesWithTheRest(t *testing.T) {
+	s, from, to := listen(t, "127.0.0.1:0", Config{}), listen(t, "127.0.0.1:0", Config{}), listen(t, "127.0.0.1:0", Config{})
+	w := s.Writer(to.Addr())
+	packet := make([]byte, 1000)
+	handled := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- s.Run(ctx, func(b *Batch, d *Datagram) {
+			if handled++; handled < 4 {
+				from.Send(packet, s.Addr())
+			}
+			w.Write(b, d.Bytes, 1, handled == 4)
+		})
+	}()
+	from.Send(packet, s.Addr())
+	wait(t, "four datagrams", func() bool { return s.Stats().Packets == 4 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got := s.Stats(); got.Sends != 1 {
+		t.Errorf("%d calls", got.Sends)
 	}
 }
