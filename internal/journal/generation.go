@@ -16,7 +16,7 @@ import (
 	"unsafe"
 )
 
-// The head of a file, one page that stays mapped while the file is written to:
+// The head of a file, one page:
 //
 //	 0          8         12        16
 //	+----------+---------+---------+---------+-----+----------------------+-----
@@ -24,9 +24,9 @@ import (
 //	|          | uint32  | of the id         |     | uint64 at lengthAt   |
 //	+----------+---------+---------+---------+-----+----------------------+-----
 //
-// The count of bytes is stored after each write and needs no system call; since it lies in the page cache as the records
-// do, it survives the process with them. It makes each write one that happened or did not, and shows a file that lost
-// something.
+// A file is mapped while it is written to. What is stored in it is in the page cache, where it survives the process as
+// what is written by a system call does, and costs no such call. The count of bytes is stored after the bytes: it makes
+// each write one that happened or did not, and shows a file that lost something.
 const (
 	magic     = "PARLEYJL"
 	version   = 1
@@ -49,60 +49,99 @@ func newHead(boot string) []byte {
 
 func lengthOf(head []byte) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.Pointer(&head[lengthAt])) }
 
-// file is a generation that is being written.
+// file is a generation that is being written, or one that is used again.
 type file struct {
 	f    *os.File
-	head []byte // mapped
-	size int64
+	name string
+	mem  []byte // the mapped file
+	size int    // bytes that are whole
 }
 
-// createFile makes a file that has its name when its head is whole.
-func createFile(dir string, generation uint64, boot string) (*file, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "new"), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+const (
+	spareName   = "spare"
+	leastMapped = 256 << 10
+)
+
+// newFile makes a file that is no generation yet.
+func newFile(dir string) (*file, error) {
+	f, err := os.OpenFile(filepath.Join(dir, spareName), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.Write(newHead(boot))
-	if err == nil {
-		err = os.Rename(f.Name(), fileName(dir, generation))
-	}
-	if err != nil {
+	made := &file{f: f, name: f.Name()}
+	if err := made.grow(leastMapped); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
-	head, err := syscall.Mmap(int(f.Fd()), 0, headSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("map: %w", err), f.Close())
+	return made, nil
+}
+
+// grow makes the file larger and maps it. The file system is asked for the room, so that a full disk shows here.
+func (f *file) grow(capacity int) error {
+	if err := allocate(f.f, int64(capacity)); err != nil {
+		return fmt.Errorf("allocate %d bytes: %w", capacity, err)
 	}
-	return &file{f: f, head: head, size: headSize}, nil
+	mem, err := syscall.Mmap(int(f.f.Fd()), 0, capacity, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map %d bytes: %w", capacity, err)
+	}
+	if f.mem != nil {
+		syscall.Munmap(f.mem)
+	}
+	f.mem = mem
+	return nil
+}
+
+// begin makes it an empty file of a generation. It gets its name when the head is whole.
+func (f *file) begin(name, boot string) error {
+	if err := f.touch(func() { copy(f.mem, newHead(boot)) }); err != nil {
+		return err
+	}
+	f.size = headSize
+	return f.rename(name)
+}
+
+func (f *file) rename(name string) error {
+	if err := os.Rename(f.name, name); err != nil {
+		return err
+	}
+	f.name = name
+	return nil
 }
 
 // append writes and then says that it is written.
 func (f *file) append(b []byte) error {
-	n, err := f.f.Write(b)
-	if err != nil {
-		return err
+	if need := f.size + len(b); need > len(f.mem) {
+		if err := f.grow(max(2*len(f.mem), (need+headSize-1)/headSize*headSize)); err != nil {
+			return err
+		}
 	}
-	f.size += int64(n)
-	return f.touch(func() { lengthOf(f.head).Store(uint64(f.size)) })
+	err := f.touch(func() {
+		copy(f.mem[f.size:], b)
+		lengthOf(f.mem).Store(uint64(f.size + len(b)))
+	})
+	if err == nil {
+		f.size += len(b)
+	}
+	return err
 }
 
 // spoil makes the file one that nobody reads, whether or not it can be removed.
-func (f *file) spoil() error { return f.touch(func() { clear(f.head[:len(magic)]) }) }
+func (f *file) spoil() error { return f.touch(func() { clear(f.mem[:len(magic)]) }) }
 
-// touch changes the mapped head. If the file system has no room even for that, or somebody has cut the file off, the
+// touch changes the mapped file. If the file system has no room for that after all, or somebody has cut the file off, the
 // kernel says so by a fault.
 func (f *file) touch(change func()) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("head of the file: %v", fault)
+			err = fmt.Errorf("store: %v", fault)
 		}
 	}()
 	change()
 	return nil
 }
 
-func (f *file) close() error { return errors.Join(syscall.Munmap(f.head), f.f.Close()) }
+func (f *file) close() error { return errors.Join(syscall.Munmap(f.mem), f.f.Close()) }
 
 const suffix = ".journal"
 

@@ -7,7 +7,8 @@
 //   - Everything that was appended before a Flush returned is in the file, in the order of appending.
 //   - What was appended between Begin and End is found together or not at all.
 //   - A file that is shorter than what was written to it, or that holds a wrong byte, is not used, nor is any other.
-//   - When a write fails the files are removed before Flush returns, and the journal is off until a new snapshot is whole.
+//   - When a write fails, the disk being full, the files are removed before Flush returns, and the journal is off until a
+//     new snapshot is whole.
 //
 // A file is called a generation. It begins with a snapshot of every part, while appending goes on, and the one before it
 // is removed when that snapshot is whole.
@@ -39,8 +40,8 @@ const (
 type Options struct {
 	Events *event.Recorder
 	Log    *slog.Logger  // nil: no log
-	Size   int64         // bytes of a file before it is replaced, if it is also twice what its snapshot took; 0: 64 MiB
-	Retry  time.Duration // from a failed write to the next try; 0: 10 s
+	Size   int           // bytes of a file before it is replaced, if it is also four times what its snapshot took; 0: 4 MiB
+	Retry  time.Duration // from a failure to the next try; 0: 10 s
 	Boot   string        // tells one life of the machine from the next; empty: the kernel's boot id
 }
 
@@ -60,12 +61,13 @@ type Journal struct {
 	gate sync.RWMutex
 
 	// write is held while a file is written to or changed. It guards what follows.
-	write  sync.Mutex
-	file   *file // nil: the journal is off
-	old    *file // the one before, while the snapshot is not complete
-	limit  int64 // bytes of the file at which it is replaced
-	turned bool  // the file is asked to be replaced
-	spare  []byte
+	write     sync.Mutex
+	file      *file // nil: the journal is off
+	old       *file // the one before, while the snapshot is not complete
+	spareFile *file // an old one, to be used again
+	limit     int   // bytes of the file at which it is replaced
+	turned    bool  // the file is asked to be replaced
+	spare     []byte
 
 	mu     sync.Mutex // guards what follows; Append takes it with locks of the sources held
 	on     bool
@@ -83,7 +85,7 @@ func Open(dir string, o Options) (*Journal, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	if o.Size == 0 {
-		o.Size = 64 << 20
+		o.Size = 4 << 20
 	}
 	if o.Retry == 0 {
 		o.Retry = 10 * time.Second

@@ -147,12 +147,12 @@ func (p *process) kill() {
 	p.cancel = nil
 	p.write.Lock()
 	defer p.write.Unlock()
-	for _, f := range []*file{p.old, p.file} {
+	for _, f := range []*file{p.old, p.file, p.spareFile} {
 		if f != nil {
 			f.close()
 		}
 	}
-	p.file, p.old = nil, nil
+	p.file, p.old, p.spareFile = nil, nil, nil
 	p.mu.Lock()
 	p.on, p.buf = false, nil
 	p.mu.Unlock()
@@ -186,7 +186,7 @@ func only(t *testing.T, dir string) string {
 
 func files(t *testing.T, dir string) []string {
 	t.Helper()
-	all, err := filepath.Glob(filepath.Join(dir, "*"))
+	all, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,10 +249,10 @@ func TestSharedTailIsWrittenOnce(t *testing.T) {
 	p := begin(t, dir, Options{})
 	tail := []byte("x " + strings.Repeat("1", 5)) // the value
 	grown := func(f func()) int64 {
-		before := stat(t, only(t, dir)).Size()
+		before := said(t, only(t, dir))
 		f()
 		p.Flush()
-		return stat(t, only(t, dir)).Size() - before
+		return said(t, only(t, dir)) - before
 	}
 	one := grown(func() { p.a.part.AppendShared([]byte("="), tail) })
 	if again := grown(func() {
@@ -296,7 +296,7 @@ func TestReplacedFile(t *testing.T) {
 	p.kill()
 	p = begin(t, dir, Options{})
 	p.a.is(t, want)
-	if size := stat(t, only(t, dir)).Size(); size > headSize+100*30 {
+	if size := said(t, only(t, dir)); size > headSize+100*30 {
 		t.Errorf("a snapshot of 100 numbers takes %d bytes", size)
 	}
 }
@@ -312,7 +312,7 @@ func TestLimitFollowsSnapshot(t *testing.T) {
 	p = begin(t, dir, Options{Size: 1})
 	p.write.Lock()
 	defer p.write.Unlock()
-	if p.limit != 2*p.file.size || p.file.size < 10_000 {
+	if p.limit != 4*p.file.size || p.file.size < 10_000 {
 		t.Errorf("a file of %d bytes is replaced at %d", p.file.size, p.limit)
 	}
 }
@@ -395,10 +395,10 @@ func TestNotUsed(t *testing.T) {
 		damaged int
 	}{
 		"flipped byte":        {spoil: flip(inRecords), damaged: 1},
-		"flipped last byte":   {spoil: func(t testing.TB, name string) { flip(stat(t, name).Size()-1)(t, name) }, damaged: 1},
+		"flipped last byte":   {spoil: func(t testing.TB, name string) { flip(said(t, name)-1)(t, name) }, damaged: 1},
 		"flipped length":      {spoil: flip(headSize + 3), damaged: 1},
 		"cut in a record":     {spoil: cut(3), damaged: 1},
-		"cut between records": {spoil: cut(prefixSize + 1 + len("=y 7")), damaged: 1},
+		"cut between records": {spoil: cut(int64(prefixSize + 1 + len("=y 7"))), damaged: 1},
 		"cut in the head":     {spoil: func(t testing.TB, name string) { os.Truncate(name, 100) }, damaged: 1},
 		"empty":               {spoil: func(t testing.TB, name string) { os.Truncate(name, 0) }, damaged: 1},
 		"count too high":      {spoil: func(t testing.TB, name string) { edit(t, name, func(b []byte) []byte { lengthOf(b).Add(1); return b }) }, damaged: 1},
@@ -451,7 +451,8 @@ func TestInterruptedWrite(t *testing.T) {
 		p.b.set("y", 7)
 		p.Flush()
 		p.kill()
-		edit(t, only(t, dir), func(b []byte) []byte { return append(b, whole[:n]...) })
+		at := said(t, only(t, dir))
+		edit(t, only(t, dir), func(b []byte) []byte { copy(b[at:], whole[:n]); return b })
 		p = begin(t, dir, Options{})
 		p.a.is(t, map[string]int{"x": 1})
 		p.b.is(t, map[string]int{"y": 7})
@@ -560,8 +561,16 @@ func TestUnknownPart(t *testing.T) {
 // A failed write leaves nothing that could be read.
 func TestWriteFails(t *testing.T) {
 	for name, break_ := range map[string]func(t *testing.T, p *process){
-		"no file any more": func(t *testing.T, p *process) { p.file.f.Close() },
-		"record too long":  func(t *testing.T, p *process) { p.b.part.Append(make([]byte, longest+1)) },
+		"cut off by somebody": func(t *testing.T, p *process) {
+			if err := p.file.f.Truncate(0); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"no room to grow": func(t *testing.T, p *process) {
+			p.file.f.Close()
+			p.b.part.Append(append([]byte("+"), make([]byte, leastMapped)...))
+		},
+		"record too long": func(t *testing.T, p *process) { p.b.part.Append(make([]byte, longest+1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -593,16 +602,23 @@ func TestWriteFails(t *testing.T) {
 
 // The head is mapped: where the kernel cannot give its page the process goes on.
 func TestHeadIsGone(t *testing.T) {
-	f, err := createFile(t.TempDir(), 1, "today")
+	dir := t.TempDir()
+	f, err := newFile(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.close()
+	if err := f.begin(fileName(dir, 1), "today"); err != nil {
+		t.Fatal(err)
+	}
 	if err := f.f.Truncate(0); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.spoil(); err == nil {
 		t.Error("a page that is not there was written to")
+	}
+	if err := f.append([]byte("x")); err == nil {
+		t.Error("a record was written to nowhere")
 	}
 }
 
@@ -611,7 +627,7 @@ func TestTriesAgainByItself(t *testing.T) {
 	p := begin(t, dir, Options{Retry: time.Millisecond})
 	p.a.set("x", 1)
 	p.write.Lock()
-	p.file.f.Close()
+	p.file.f.Truncate(0)
 	p.write.Unlock()
 	p.Flush()
 	for deadline := time.Now().Add(10 * time.Second); !p.a.part.On(); time.Sleep(time.Millisecond) {
@@ -634,7 +650,7 @@ func TestSnapshotFails(t *testing.T) {
 	p.a.set("y", 1)
 	p.a.during = func() {
 		p.write.Lock()
-		p.file.f.Close()
+		p.file.f.Truncate(0)
 		p.write.Unlock()
 		p.a.add("x")
 		p.Flush()
@@ -650,7 +666,7 @@ func TestSnapshotFails(t *testing.T) {
 
 func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
 		t.Skip("mounting takes root:", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, 0) })
@@ -658,9 +674,9 @@ func TestDiskFull(t *testing.T) {
 	p.a.set("x", 1)
 	p.Flush()
 	filler := filepath.Join(dir, "filler")
-	os.WriteFile(filler, make([]byte, 64<<10), 0o600) // as much as there is room for
+	os.WriteFile(filler, make([]byte, 1<<20), 0o600) // as much as there is room for
 	for i := 0; p.a.part.On(); i++ {
-		if i > 10_000 {
+		if i > 1_000_000 {
 			t.Fatal("the disk does not get full")
 		}
 		p.a.add("x")
@@ -747,9 +763,19 @@ func edit(t testing.TB, name string, f func([]byte) []byte) {
 	}
 }
 
-func cut(n int) func(testing.TB, string) {
+// said is how many bytes the file says to hold.
+func said(t testing.TB, name string) int64 {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(lengthOf(b).Load())
+}
+
+func cut(n int64) func(testing.TB, string) {
 	return func(t testing.TB, name string) {
-		if err := os.Truncate(name, stat(t, name).Size()-int64(n)); err != nil {
+		if err := os.Truncate(name, said(t, name)-n); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,8 +3,10 @@ package journal
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"time"
 )
 
@@ -59,17 +61,35 @@ func (j *Journal) turn() {
 		return // it failed meanwhile, and all files are gone
 	}
 	if err == nil {
+		j.limit, j.turned = max(j.o.Size, 4*j.file.size), false
+	}
+	if err == nil && j.old != nil {
+		err = j.retire()
+	}
+	if err == nil {
 		err = removeBefore(j.dir, next)
 	}
 	if err != nil {
 		j.failLocked(err)
-		return
 	}
-	if j.old != nil {
-		j.old.close()
+}
+
+// retire keeps the old file for the next generation: to write where something was written before costs a fraction. Called
+// with write held.
+func (j *Journal) retire() error {
+	old := j.old
+	if err := old.spoil(); err != nil {
+		return err
+	}
+	if len(old.mem) > 4*max(j.limit, leastMapped) { // from a time with more to say
 		j.old = nil
+		return old.close() // removeBefore removes it
 	}
-	j.limit, j.turned = max(j.o.Size, 2*j.file.size), false
+	if err := old.rename(filepath.Join(j.dir, spareName)); err != nil {
+		return err
+	}
+	j.old, j.spareFile = nil, old
+	return nil
 }
 
 // begin makes the file of a new generation and switches to it. The old one stays until the snapshot is complete: then
@@ -82,9 +102,17 @@ func (j *Journal) begin() (next uint64, err error) {
 	if len(all) > 0 {
 		next = all[len(all)-1] + 1
 	}
-	f, err := createFile(j.dir, next, j.o.Boot)
-	if err != nil {
-		return 0, err
+	j.write.Lock()
+	f := j.spareFile
+	j.spareFile = nil
+	j.write.Unlock()
+	if f == nil {
+		if f, err = newFile(j.dir); err != nil {
+			return 0, err
+		}
+	}
+	if err := f.begin(fileName(j.dir, next), j.o.Boot); err != nil {
+		return 0, errors.Join(err, f.close())
 	}
 	j.write.Lock()
 	defer j.write.Unlock()
@@ -109,7 +137,7 @@ func (j *Journal) begin() (next uint64, err error) {
 	j.written.Store(j.appended.Load())
 	j.appended.Add(uint64(len(j.buf)))
 	j.tail, j.on = nil, true
-	j.limit, j.turned = math.MaxInt64, true // not again before this one is complete
+	j.limit, j.turned = math.MaxInt, true // not again before this one is complete
 	return next, nil
 }
 

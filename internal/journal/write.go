@@ -2,15 +2,21 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"math"
+	"os"
+	"path/filepath"
+	"time"
 )
+
+// lazily is how often what nobody waits for is written.
+const lazily = 200 * time.Millisecond
 
 // keptBuffer is how large a buffer may be that is kept for the next records.
 const keptBuffer = 1 << 20
 
-// Flush returns when everything that was appended before is in the kernel: it survives the death of the process, not of
-// the machine. Whoever finds that there is nothing to write, or that another one has written it meanwhile, makes no
-// system call. When a write fails the files are gone when Flush returns.
+// Flush returns when everything that was appended before is in the kernel's pages: it survives the death of the process,
+// not of the machine. It makes no system call. When it fails to write the files are gone when it returns.
 //
 // It waits for groups that are under way: do not call it between Begin and End, nor with a lock that one who appends a
 // group may want.
@@ -31,7 +37,7 @@ func (j *Journal) Flush() {
 
 // flushLocked writes the buffer. Called with write held.
 func (j *Journal) flushLocked() {
-	j.gate.Lock()
+	j.shut()
 	j.mu.Lock()
 	out, upto, broken := j.buf, j.appended.Load(), j.broken
 	j.buf, j.spare = j.spare, nil
@@ -57,6 +63,16 @@ func (j *Journal) flushLocked() {
 	}
 }
 
+// shut closes the gate. A group takes a microsecond or two, which is less than to sleep and be woken costs.
+func (j *Journal) shut() {
+	for range 300 {
+		if j.gate.TryLock() {
+			return
+		}
+	}
+	j.gate.Lock()
+}
+
 // failLocked gives the files up, so that nobody ever reads what is not true any more. Called with write held.
 func (j *Journal) failLocked(err error) {
 	j.mu.Lock()
@@ -64,13 +80,14 @@ func (j *Journal) failLocked(err error) {
 	j.written.Store(j.appended.Load())
 	j.mu.Unlock()
 	j.spare = nil
-	for _, f := range []*file{j.old, j.file} {
+	for _, f := range []*file{j.old, j.file, j.spareFile} {
 		if f != nil {
 			f.spoil()
 			f.close()
 		}
 	}
-	j.old, j.file = nil, nil
+	j.old, j.file, j.spareFile = nil, nil, nil
+	os.Remove(filepath.Join(j.dir, spareName))
 	if left := removeBefore(j.dir, math.MaxInt64); left != nil {
 		j.o.Log.Error("the journal cannot be removed", "err", left)
 	}
@@ -98,17 +115,24 @@ func (j *Journal) Close() error {
 	j.written.Store(j.appended.Load())
 	j.mu.Unlock()
 	err := j.file.close()
-	j.file = nil
+	if j.spareFile != nil {
+		err = errors.Join(err, j.spareFile.close(), os.Remove(j.spareFile.name))
+	}
+	j.file, j.spareFile = nil, nil
 	return err
 }
 
 // run replaces files that have grown, writes what nobody flushes, and tries again after a failure.
 func (j *Journal) run(ctx context.Context) {
 	defer close(j.done)
+	tick := time.NewTicker(lazily)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+			j.Flush()
 		case <-j.wake:
 			j.Flush()
 			j.write.Lock()

@@ -83,9 +83,10 @@ type world struct {
 	full             atomic.Bool // what the server believes of its process
 }
 
-func newWorld(t *testing.T, change func(*Config)) *world {
+// newServer makes a server without doors.
+func newServer(t testing.TB, change func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, events: prometheus.NewRegistry()}
+	w := &world{events: prometheus.NewRegistry()}
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	rec := event.New(logger, w.events, false)
 	w.router = route.New(rec)
@@ -102,6 +103,17 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		change(&cfg)
 	}
 	w.srv = New(cfg, w.router, a, rec, logger, w.full.Load)
+	return w
+}
+
+// newWorld starts a server; before is called when it is made and has no client yet.
+func newWorld(t *testing.T, change func(*Config), before ...func(*world)) *world {
+	t.Helper()
+	w := newServer(t, change)
+	w.t = t
+	for _, f := range before {
+		f(w)
+	}
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

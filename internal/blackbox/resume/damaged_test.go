@@ -1,6 +1,7 @@
 package resume
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -67,14 +68,16 @@ func TestHC9DamagedJournal(t *testing.T) {
 	server.AddUser("ann", "ann")
 	server.AddUser("bob", "bob")
 	ann, bob := newTraveller(t, at, "starttls", "ann"), newTraveller(t, at, "websocket", "bob")
-	for name, damage := range map[string]func(b []byte) []byte{
-		"a flipped bit":       func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
-		"a flipped last byte": func(b []byte) []byte { b[len(b)-1] ^= 0x80; return b },
-		"zeros":               func(b []byte) []byte { clear(b[4096+100 : 4096+200]); return b },
-		"half of it":          func(b []byte) []byte { return b[:len(b)/2] },
-		"a byte less":         func(b []byte) []byte { return b[:len(b)-1] },
-		"nothing":             func([]byte) []byte { return nil },
-		"something else":      func([]byte) []byte { return []byte(strings.Repeat("<message/>", 1000)) },
+	// A file says at lengthAt how many of its bytes hold something.
+	const lengthAt, head = 2048, 4096
+	for name, damage := range map[string]func(b []byte, size int) []byte{
+		"a flipped bit":       func(b []byte, size int) []byte { b[(head+size)/2] ^= 4; return b },
+		"a flipped last byte": func(b []byte, size int) []byte { b[size-1] ^= 0x80; return b },
+		"zeros":               func(b []byte, _ int) []byte { clear(b[head+100 : head+200]); return b },
+		"half of it":          func(b []byte, size int) []byte { return b[:(head+size)/2] },
+		"a byte less":         func(b []byte, size int) []byte { return b[:size-1] },
+		"nothing":             func([]byte, int) []byte { return nil },
+		"something else":      func([]byte, int) []byte { return []byte(strings.Repeat("<message/>", 1000)) },
 	} {
 		ann.talk(bob.jid, 50, 0)
 		bob.talk(ann.jid, 50, 50)
@@ -82,7 +85,7 @@ func TestHC9DamagedJournal(t *testing.T) {
 		for _, file := range files(t, server) {
 			b, err := os.ReadFile(file)
 			if err == nil {
-				err = os.WriteFile(file, damage(b), 0o600)
+				err = os.WriteFile(file, damage(b, int(binary.NativeEndian.Uint64(b[lengthAt:]))), 0o600)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -113,7 +116,7 @@ func TestHC9DiskFull(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
 		if errors.Is(err, syscall.EPERM) {
 			t.Skip("mounting takes root")
 		}
@@ -134,7 +137,7 @@ func TestHC9DiskFull(t *testing.T) {
 	}
 	talk(10)
 	filler := filepath.Join(dir, "filler")
-	os.WriteFile(filler, make([]byte, 256<<10), 0o600) // as much as there is room for
+	os.WriteFile(filler, make([]byte, 1<<20), 0o600) // as much as there is room for
 	for n := 0; failures() == 0; n++ {
 		if n == 100 {
 			t.Fatal("the disk does not get full")
