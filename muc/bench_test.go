@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/internal/journal"
 	"parley/internal/limit"
 	"parley/internal/token"
 	"parley/xmpp/wire"
@@ -57,8 +58,14 @@ func until(done func() bool) {
 }
 
 // BenchmarkBroadcast100 is one message to a room of 100: parsing aside, up to the call of Deliver for each receiver.
-func BenchmarkBroadcast100(b *testing.B) {
+func BenchmarkBroadcast100(b *testing.B) { benchmarkBroadcast(b, func(*Service) {}) }
+
+// BenchmarkBroadcast100Kept is the same with a journal, whose every message is flushed.
+func BenchmarkBroadcast100Kept(b *testing.B) { benchmarkBroadcast(b, func(s *Service) { keep(b, s) }) }
+
+func benchmarkBroadcast(b *testing.B, prepare func(*Service)) {
 	s, out := benchmarkService(b, Limits{Admission: limit.Rate{PerSecond: 1e6, Burst: 1e6}})
+	prepare(s)
 	visitors := make([]*visitor, 100)
 	for i := range visitors {
 		visitors[i] = &visitor{wire.Addr(fmt.Sprintf("c%d@guest.x/1", i)), out}
@@ -90,10 +97,41 @@ func make200() []byte {
 	return text
 }
 
+// keep gives the service a journal on the disk.
+func keep(b *testing.B, s *Service) {
+	j, err := journal.Open(b.TempDir(), journal.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	share := struct {
+		*journal.Part
+		*flushing
+	}{j.Part("rooms", s), &flushing{j}}
+	s.Journal(share, all)
+	if err := j.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { j.Close() })
+}
+
+// flushing writes what was appended as soon as a group ends, as the sessions have it.
+type flushing struct{ *journal.Journal }
+
+func (f *flushing) End() {
+	f.Journal.End()
+	f.Flush()
+}
+
+// BenchmarkJoin500Kept is BenchmarkJoin500 with a journal.
+func BenchmarkJoin500Kept(b *testing.B) { benchmarkJoin(b, func(s *Service) { keep(b, s) }) }
+
 // BenchmarkJoin500 is 500 people who join one room as fast as they are let in: all see all.
-func BenchmarkJoin500(b *testing.B) {
+func BenchmarkJoin500(b *testing.B) { benchmarkJoin(b, func(*Service) {}) }
+
+func benchmarkJoin(b *testing.B, prepare func(*Service)) {
 	for range b.N {
 		s, out := benchmarkService(b, Limits{Admission: limit.Rate{PerSecond: 250, Burst: 50}})
+		prepare(s)
 		began := time.Now()
 		cpu := cpuTime()
 		for i := range 500 {

@@ -26,6 +26,11 @@ func (s *saying) record() store.Message {
 	return store.Message{ID: s.id, At: s.at, Sender: string(s.from), Tail: s.stanza.Tail}
 }
 
+// asStored is a message as the store has it.
+func asStored(m store.Message) saying {
+	return saying{id: m.ID, at: m.At, from: wire.Addr(m.Sender), saved: true, stanza: wire.Stanza{Kind: wire.Message, Tail: m.Tail}}
+}
+
 // historyBytes bounds what a room remembers for newcomers. Each of them is sent it, and each copy is kept twice.
 const historyBytes = 512 << 10
 

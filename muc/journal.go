@@ -43,6 +43,7 @@ const (
 	recLeft     = 'e' // number of a session
 	recSaid     = 'm' // id, time, sender, flag; the message
 	recUttered  = 'u' // id of the last message of a stored room that was delivered
+	recOwed     = 'd' // until when; how many; ids of messages, see room.owed
 	recJitsi    = 'j' // address; time, none takes it away
 	recInvited  = 'v' // address; time, none takes it away
 	recAsked    = 'q' // question; request
@@ -56,6 +57,7 @@ type notes struct {
 	last  uint64 // number of an occupant or session
 
 	head, info, subject bool
+	owed                bool
 	occupants           []*occupant
 	sessions            []*session
 	left                []uint64
@@ -98,7 +100,7 @@ func (n *notes) again() { n.known = false }
 
 // clear forgets what was noted and keeps the memory.
 func (n *notes) clear(a *asked) {
-	if !n.head && !n.info && !n.subject && n.said == 0 && len(n.occupants)+len(n.sessions)+len(n.left)+len(n.standings)+
+	if !n.head && !n.info && !n.subject && !n.owed && n.said == 0 && len(n.occupants)+len(n.sessions)+len(n.left)+len(n.standings)+
 		len(n.lent)+len(n.jitsi)+len(n.invited)+len(a.news) == 0 {
 		return
 	}
@@ -158,6 +160,9 @@ func (r *room) recordAll(w *writer) {
 	for _, s := range r.sessions {
 		w.put(appendSession(w.begin(recSession), s))
 	}
+	if len(r.owed) > 0 {
+		r.recordOwed(w)
+	}
 	for a := range r.jitsi {
 		r.recordJitsi(w, a)
 	}
@@ -203,6 +208,9 @@ func (r *room) recordNews(w *writer) {
 		if r.byAddr[s.addr] == s {
 			w.put(appendSession(w.begin(recSession), s))
 		}
+	}
+	if n.owed {
+		r.recordOwed(w)
 	}
 	for _, a := range n.jitsi {
 		r.recordJitsi(w, a)
@@ -298,6 +306,14 @@ func (r *room) recordSaid(w *writer, entries int) {
 		dst := appendTime(appendText(w.begin(recSaid), said.id), said.at)
 		w.share(appendText(dst, said.from), said.stanza.Tail)
 	}
+}
+
+func (r *room) recordOwed(w *writer) {
+	dst := appendNumber(appendTime(w.begin(recOwed), r.owedTill), uint64(len(r.owed)))
+	for i := range r.owed {
+		dst = appendText(dst, r.owed[i].id)
+	}
+	w.put(dst)
 }
 
 func (r *room) recordJitsi(w *writer, a wire.Addr) {

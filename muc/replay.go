@@ -15,7 +15,8 @@ type replayed struct {
 	*room
 	byNumber map[uint64]*occupant
 	sessions map[uint64]*session
-	uttered  string // id of the last message of a stored room that was delivered
+	uttered  string   // id of the last message of a stored room that was delivered
+	owes     []string // ids of room.owed
 }
 
 // Replay takes a record of the journal. What is said of a room of which nothing is known was said while the journal was
@@ -131,6 +132,11 @@ func (r *replayed) read(kind byte, in *reader) error {
 		}
 	case recUttered:
 		r.uttered = in.text()
+	case recOwed:
+		r.owedTill, r.owes = in.time(), nil
+		for n := in.number(); n > 0 && !in.bad; n-- {
+			r.owes = append(r.owes, in.text())
+		}
 	case recJitsi:
 		r.jitsi = readTime(r.jitsi, in)
 	case recInvited:

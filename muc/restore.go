@@ -1,6 +1,7 @@
 package muc
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 type restoration struct {
 	*replayed
 	dead []wire.Addr // sessions that are no more
+	late []saying    // what was committed and not delivered
 	seat *Seat
 }
 
@@ -97,12 +99,13 @@ func (put whole) End()                           {}
 // restore puts a rebuilt room into the cell, which had none.
 func (c *cell) restore(b *wire.Batch, in *input) {
 	r := in.restored
+	was := r.stored
 	why := c.load()
 	if why == nil {
-		r.renew(c.room)
+		why = r.renew(c)
 	}
 	c.room = r.room
-	r.notes.on, r.notes.known, r.asked.noted = c.service.journal != nil, true, true
+	r.notes.on, r.notes.known, r.asked.noted = c.service.journal != nil, r.stored == was, r.stored == was
 	c.service.adopt(r.addr, r.maker)
 	in.now = time.Now()
 	c.roll(in.rand[:])
@@ -116,20 +119,50 @@ func (c *cell) restore(b *wire.Batch, in *input) {
 	c.leaveOff(b)
 }
 
-// renew takes over what the store has of the room. If it has nothing the room is one that the journal alone knows: that it
-// is to be so was committed last, or it was never stored.
-func (r *replayed) renew(from *room) {
+// renew takes over what the store has of the room, which the cell has loaded. If it has nothing the room is one that the
+// journal alone knows: that it is to be so was committed last, or it was never stored.
+func (r *restoration) renew(c *cell) *refusal {
+	from := c.room
 	if !from.stored {
 		r.stored, r.settings.Persistent = false, false
-		return
+		return nil
 	}
-	r.stored = true
 	r.settings, r.secret, r.creator, r.created = from.settings, from.secret, from.creator, from.created
 	r.standings, r.reserved, r.subject = from.standings, from.reserved, from.subject
 	r.history, r.remembered = from.history, from.remembered
-	if at := slices.IndexFunc(r.history, func(s saying) bool { return s.id == r.uttered }); at >= 0 || r.uttered == "" {
-		r.owed = slices.Clone(r.history[at+1:])
+	if !r.stored { // that it was made so has not been told; all of its history has
+		r.stored = true
+		return nil
 	}
+	last, why := c.latest()
+	at := slices.IndexFunc(last, func(s saying) bool { return s.id == r.uttered })
+	for i, said := range last {
+		switch {
+		case i > at && (at >= 0 || r.uttered == ""):
+			r.late = append(r.late, said)
+			r.owed = append(r.owed, said)
+		case slices.Contains(r.owes, said.id):
+			r.owed = append(r.owed, said)
+		}
+	}
+	return why
+}
+
+// latest returns the last messages that the store has: as many as may wait for it, and one more.
+func (c *cell) latest() ([]saying, *refusal) {
+	s := c.service
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	list, err := s.store.History(ctx, string(c.addr), s.config.Limits.Pending+1)
+	if err != nil {
+		s.rec.Hurt("room.load", string(c.addr), "room", string(c.addr), "err", err.Error())
+		return nil, &errStore
+	}
+	var all []saying
+	for _, m := range list {
+		all = append(all, asStored(m))
+	}
+	return all, nil
 }
 
 // revive is the first step of a rebuilt room.
@@ -154,11 +187,11 @@ func (r *room) revive(in *input, fx *effects) {
 			r.enforce(o.bare, &notice{}, fx)
 		}
 	}
-	for _, said := range r.owed {
+	for _, said := range in.restored.late {
 		r.broadcast(said.stanza, fx)
 		r.notes.said = 1
+		r.owedTill, r.notes.owed = in.now.Add(owedFor), true
 	}
-	r.owedTill = in.now.Add(owedFor)
 	for _, dead := range in.restored.dead {
 		r.vanish(&input{now: in.now, gone: dead}, fx)
 	}
@@ -171,11 +204,11 @@ const owedFor = 5 * time.Minute
 // heard that, and says it again.
 func (r *room) repeated(in *input, o *occupant) bool {
 	if in.now.After(r.owedTill) {
-		r.owed = nil
+		r.owed, r.notes.owed = nil, true
 	}
 	for i, said := range r.owed {
 		if said.from == o.addr && string(r.compose(in.packet, o, said.id, true).Tail) == string(said.stanza.Tail) {
-			r.owed = slices.Delete(r.owed, i, i+1)
+			r.owed, r.notes.owed = slices.Delete(r.owed, i, i+1), true
 			return true
 		}
 	}

@@ -97,10 +97,7 @@ func (r *room) load(row store.Room, list []store.Affiliation, history []store.Me
 		}
 	}
 	for _, m := range history {
-		r.remember(saying{
-			id: m.ID, at: m.At, from: wire.Addr(m.Sender), saved: true,
-			stanza: wire.Stanza{Kind: wire.Message, Tail: m.Tail},
-		})
+		r.remember(asStored(m))
 	}
 	return nil
 }

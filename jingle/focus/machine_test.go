@@ -40,6 +40,7 @@ type play struct {
 	bridge  map[string]string // id of bridge-session
 	offerID map[string]string
 	silent  bool // the bridge does not answer
+	tape    tape
 }
 
 func newPlay(t testing.TB) *play {
@@ -61,6 +62,7 @@ func (p *play) do(happens func()) {
 	p.t.Helper()
 	happens()
 	p.c.settle(p.now)
+	p.c.record()
 	for len(p.c.out) > 0 {
 		out := p.c.out
 		p.c.out = nil
@@ -71,9 +73,12 @@ func (p *play) do(happens func()) {
 				p.apply(e.wish)
 			case ask:
 				p.asked(e)
+			case record:
+				p.c.ledger.write(&p.tape, e, e.entry.marshal(meeting))
 			}
 		}
 		p.c.settle(p.now)
+		p.c.record()
 	}
 }
 

@@ -233,6 +233,7 @@ func TestDesktopKeepsItsType(t *testing.T) {
 func TestEveryoneKnowsTheSourcesOfTheOthers(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPlay(t)
+		p.journal()
 		nicks := []string{"aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd"}
 		rewrites := make(map[string]bool)
 		accepted := make(map[string]bool)
@@ -252,7 +253,7 @@ func TestEveryoneKnowsTheSourcesOfTheOthers(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			nick := rapid.SampledFrom(nicks).Draw(rt, "nick")
 			there := p.c.members.of(nick) != nil
-			switch rapid.SampledFrom([]string{"join", "accept", "accept", "add", "add", "add", "remove", "leave", "restart", "time", "bridge"}).Draw(rt, "what") {
+			switch rapid.SampledFrom([]string{"join", "accept", "accept", "add", "add", "add", "remove", "leave", "restart", "time", "bridge", "kill", "turn"}).Draw(rt, "what") {
 			case "join":
 				if !there {
 					f := rapid.SampledFrom([]Features{modern, modern, modern &^ CompactSources, modern | Rewriting}).Draw(rt, "features")
@@ -321,6 +322,11 @@ func TestEveryoneKnowsTheSourcesOfTheOthers(t *testing.T) {
 						forget(m.endpoint)
 					}
 				}
+			case "kill":
+				p.kill()
+			case "turn": // the journal is replaced
+				p.tape = nil
+				p.c.ledger.snapshot(meeting, p.tape.Append)
 			case "bridge":
 				p.do(func() {
 					p.c.greeted(api.Hello{Bridge: rapid.SampledFrom([]string{"b1", "b2"}).Draw(rt, "bridge"), Conferences: map[string]uint64{meeting: 1}}, p.now)
