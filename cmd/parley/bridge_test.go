@@ -173,3 +173,51 @@ func TestMemberThatLeavesLosesItsChannel(t *testing.T) {
 		t.Error("the secret of a member that left opens the channel")
 	}
 }
+
+// A bridge that another than its server asks to end says that it drains, and goes on for those who are there.
+func TestBridgeThatIsToldToEndDrains(t *testing.T) {
+	dir := t.TempDir()
+	b := startBridge(t, dir)
+	wish := api.Conference{ID: "5f1c", Version: 1, Endpoints: []api.Endpoint{{ID: "a", Session: 1}}}
+	b.client.Apply(wish)
+	b.transport(t, "a", func(*api.Transport) bool { return true })
+	pid := link.Running(dir)
+	syscall.Kill(pid, syscall.SIGTERM)
+	for late := time.After(20 * time.Second); ; {
+		var e api.Event
+		select {
+		case e = <-b.events:
+		case <-late:
+			t.Fatal("it does not say so")
+		}
+		if e.Stress != nil && e.Stress.Draining {
+			break
+		}
+	}
+	time.Sleep(300 * time.Millisecond)
+	if link.Running(dir) != pid {
+		t.Fatal("it has ended under its members")
+	}
+	wish.Version, wish.Endpoints = 2, nil
+	b.client.Apply(wish)
+	for until := time.Now().Add(20 * time.Second); link.Running(dir) == pid; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it does not end without members")
+		}
+	}
+}
+
+// Asked twice, it does not wait.
+func TestBridgeThatIsToldToEndTwiceEnds(t *testing.T) {
+	dir := t.TempDir()
+	b := startBridge(t, dir)
+	b.client.Apply(api.Conference{ID: "5f1c", Version: 1, Endpoints: []api.Endpoint{{ID: "a", Session: 1}}})
+	b.transport(t, "a", func(*api.Transport) bool { return true })
+	pid := link.Running(dir)
+	for until := time.Now().Add(20 * time.Second); link.Running(dir) == pid; time.Sleep(200 * time.Millisecond) {
+		syscall.Kill(pid, syscall.SIGTERM)
+		if time.Now().After(until) {
+			t.Fatal("it does not end")
+		}
+	}
+}

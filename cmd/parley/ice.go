@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parley/internal/config"
+	"parley/internal/journal"
 	"parley/turn"
 	"parley/xmpp/im"
 	"parley/xmpp/route"
@@ -22,7 +23,11 @@ type ice struct {
 	relay    relay // nil: services of others only
 	ttl      time.Duration
 
-	mu    sync.Mutex // guards users
+	lives   func(wire.Addr) bool // reports that a session exists
+	journal *journal.Journal     // nil: nothing is kept
+	part    *journal.Part
+
+	mu    sync.Mutex // guards users; records about them are appended with it held
 	users map[wire.Addr]string
 }
 
@@ -42,6 +47,7 @@ func (i *ice) services(s route.Sender) []im.Service {
 	if user == "" {
 		user = rand.Text()
 		i.users[s.Addr()] = user
+		i.note(s.Addr(), user)
 	}
 	i.mu.Unlock()
 	var list []im.Service
@@ -61,7 +67,10 @@ func (i *ice) Unbound(b *wire.Batch, s route.Sender, clean bool) {
 func (i *ice) end(addr wire.Addr) {
 	i.mu.Lock()
 	user := i.users[addr]
-	delete(i.users, addr)
+	if user != "" {
+		delete(i.users, addr)
+		i.note(addr, "")
+	}
 	i.mu.Unlock()
 	if user != "" && i.relay != nil {
 		i.relay.End(user)

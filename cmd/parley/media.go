@@ -73,6 +73,11 @@ func openMedia(s setup, data *dataDir, log *slog.Logger, events *event.Recorder,
 	return m, <-m.first
 }
 
+// endBridge ends the bridge that a former server has left, where none is wished any more.
+func endBridge(data *dataDir, log *slog.Logger) error {
+	return (&link.Child{Data: data.path, Log: log}).End()
+}
+
 // news takes the fate of bridges: the first one decides whether the server starts. Later ones bind what the first one did.
 func (m *media) news() func(json.RawMessage, error) {
 	started := false

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"parley/internal/journal"
 	"parley/muc"
 	"parley/xmpp/route"
 	"parley/xmpp/wire"
@@ -12,6 +13,12 @@ type rooms struct{ *muc.Service }
 // Handle implements route.Service.
 func (r rooms) Handle(b *wire.Batch, s route.Sender, to wire.Addr, p *wire.Packet) {
 	r.Service.Handle(b, s, to, p)
+}
+
+// share is the rooms' share of the journal.
+type share struct {
+	*journal.Part
+	*journal.Journal
 }
 
 // endRelays ends the relayed addresses of those who were thrown out of a room.

@@ -146,6 +146,7 @@ type server struct {
 	tokens    *token.Checker
 	router    *route.Router
 	host      *im.Host
+	ice       *ice
 	rooms     *muc.Service
 	media     *media // nil: there is neither a bridge nor a relay
 	clients   *c2s.Server
@@ -221,13 +222,15 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 		}
 		s.listeners = append(s.listeners, s.media.listeners()...)
 		s.metrics.MustRegister(s.media.metrics)
+	} else if err = endBridge(data, log); err != nil {
+		return nil, err
 	}
 	registry, err := turn.NewRegistry(offers(cfg, s.listeners, secret)...)
 	if err != nil {
 		return nil, err
 	}
-	ice := newICE(s.host, registry, s.media.relay(), cfg.ICE.TTL)
-	s.router.SetAccounts(ice)
+	s.ice = newICE(s.host, registry, s.media.relay(), cfg.ICE.TTL)
+	s.router.SetAccounts(s.ice)
 
 	roomsAt, focusAt := "muc."+cfg.Domain, "focus."+cfg.Domain
 	focusAddr := "focus@auth." + cfg.Domain + "/focus"
@@ -237,7 +240,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 	if err != nil {
 		return nil, err
 	}
-	s.rooms.Observe(ice.endRelays)
+	s.rooms.Observe(s.ice.endRelays)
 	s.router.Serve(roomsAt, rooms{s.rooms})
 	s.host.AnnounceItem(wire.Addr(roomsAt))
 	calls, err := focus.New(focus.Config{Domain: focusAt, Address: focusAddr, Rooms: roomsAt, Owners: cfg.Focus.Owners, Origins: cfg.HTTP.Origins}, s.rooms, s.media.bridge(), s.tokens, s.recorder)
@@ -253,7 +256,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 	clients.Origins, clients.Caps = cfg.HTTP.Origins, s.host.Caps()
 	s.clients = c2s.New(clients, s.router, logins, s.recorder, log, s.process.full.Load)
 	s.metrics.MustRegister(s.gauges()...)
-	if err := s.remember(); err != nil {
+	if err := s.remember(calls); err != nil {
 		return nil, err
 	}
 
@@ -279,6 +282,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 	s.group.Go(func() { s.clients.Run(s.stopping) })
 	s.media.run(calls.BridgeEvent, s.fail)
 	s.group.Go(func() { s.process.run(s.stopping) })
+	s.group.Go(func() { s.ice.run(s.stopping) })
 	s.group.Go(func() { s.cert.watch(s.stopping) })
 	s.run = s.describe()
 	return s, nil
@@ -286,12 +290,18 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 
 // remember takes up what the last process left, should it have been killed, and has everything kept that the next one is to
 // find. It comes before the first client.
-func (s *server) remember() (err error) {
+func (s *server) remember(calls *focus.Focus) (err error) {
 	if s.journal, err = journal.Open(s.data.file("journal"), journal.Options{Events: s.recorder, Log: s.log}); err != nil {
 		s.log.Warn("sessions and rooms end with this process", "err", err)
 	}
 	s.clients.Journal(s.journal)
 	s.host.Journal(s.journal)
+	lives := func(a wire.Addr) bool { return s.router.Find(a) != nil }
+	s.ice.keep(s.journal, lives)
+	if s.journal != nil {
+		calls.Journal(s.journal.Part("focus/1", calls))
+		s.rooms.Journal(share{s.journal.Part("rooms/1", s.rooms), s.journal}, lives)
+	}
 	return s.journal.Start()
 }
 

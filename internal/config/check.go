@@ -68,7 +68,6 @@ func (c *Config) Check() error {
 		wrong(l.Scheme == "http" && !l.Insecure, `the listener %s would carry passwords and tokens in plain text beyond this machine: write https://%s, or http+insecure://%s if a proxy in front does TLS`, l, l.Address(), l.Address())
 	}
 	wrong(media > 1, "listen has %d media listeners: all media goes through one port; media://:10000 is every address of the machine", media)
-	wrong(c.Media.Capacity < 0, "media.capacity = %d is negative", c.Media.Capacity)
 	wrong((c.TLS.Certificate == "") != (c.TLS.Key == ""), "tls.certificate and tls.key go together")
 	wrong(c.Log.Format != "text" && c.Log.Format != "json", `log.format = %q is neither "text" nor "json"`, c.Log.Format)
 	wrong(!slices.Contains([]muc.Creators{"", muc.Anyone, muc.Accounts, muc.Moderators}, c.Rooms.Create),

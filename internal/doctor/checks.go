@@ -64,7 +64,7 @@ func (e *examination) data() {
 	}
 	f.Close()
 	os.Remove(f.Name())
-	for _, name := range []string{"secrets.json", "key.pem"} {
+	for _, name := range []string{"secrets.json", "key.pem", "bridge-setup.json", "bridge-cert.pem"} {
 		if info, err := os.Stat(filepath.Join(e.Data, name)); err == nil && info.Mode().Perm()&0o077 != 0 {
 			e.add(Fault, "data", fmt.Sprintf("others may read %s: chmod 600 %s", filepath.Join(e.Data, name), filepath.Join(e.Data, name)))
 		}

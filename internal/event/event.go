@@ -22,6 +22,9 @@ const (
 	longest = 256              // bytes of a peer's text in a log line
 )
 
+// Metric is the name of the counters, which have the label "event".
+const Metric = "parley_reject_total"
+
 // Recorder is safe for concurrent use. A nil Recorder records nothing.
 type Recorder struct {
 	log    *slog.Logger
@@ -45,7 +48,7 @@ func New(log *slog.Logger, reg prometheus.Registerer, redact bool) *Recorder {
 	r := &Recorder{
 		log: log, redact: redact, lines: make(map[line]*allowance),
 		counts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "parley_reject_total", Help: "What was refused, dropped or limited, by event.",
+			Name: Metric, Help: "What was refused, dropped or limited, by event.",
 		}, []string{"event"}),
 	}
 	reg.MustRegister(r.counts)
@@ -72,6 +75,13 @@ func (r *Recorder) Hurt(name, source string, attrs ...any) {
 func (r *Recorder) Count(name string) {
 	if r != nil {
 		r.counts.WithLabelValues(name).Inc()
+	}
+}
+
+// Add counts what another process has counted.
+func (r *Recorder) Add(name string, n float64) {
+	if r != nil && n > 0 {
+		r.counts.WithLabelValues(name).Add(n)
 	}
 }
 

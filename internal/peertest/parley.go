@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"parley/bridge/link"
 )
 
 // ParleyOptions change how the binary is started. The zero value is a server with defaults on free ports of loopback.
@@ -293,12 +295,7 @@ func (p *Parley) Kill() {
 
 // Bridge is the process number of the bridge, which outlives a server that is killed; 0 if there is none.
 func (p *Parley) Bridge() int {
-	var record struct{ PID int }
-	text, err := os.ReadFile(filepath.Join(p.Data, "bridge.json"))
-	if err != nil || json.Unmarshal(text, &record) != nil || syscall.Kill(record.PID, 0) != nil {
-		return 0
-	}
-	return record.PID
+	return link.Running(p.Data)
 }
 
 // KillBridge kills the bridge like a crash. A server that runs starts another.

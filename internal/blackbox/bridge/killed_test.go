@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,7 +17,10 @@ import (
 // that the server dies and another one takes its place.
 func TestRelayedCallGoesOnWhileTheServerIsKilled(t *testing.T) {
 	p := peertest.StartParley(t, peertest.ParleyOptions{})
-	a, b := mustAllocate(t, p, ask(t, p, guest(t, p))), mustAllocate(t, p, ask(t, p, guest(t, p)))
+	ann, _ := mobile(t, p)
+	bob, session := mobile(t, p)
+	user := ask(t, p, bob)
+	a, b := mustAllocate(t, p, ask(t, p, ann)), mustAllocate(t, p, user)
 	a.permit(t, b)
 	b.permit(t, a)
 
@@ -75,8 +79,30 @@ func TestRelayedCallGoesOnWhileTheServerIsKilled(t *testing.T) {
 		t.Errorf("the next server tells of %v relayed packets", n)
 	}
 	mustAllocate(t, p, ask(t, p, guest(t, p))) // the credentials of the next server are good
+
+	// The session is the same user to the next server, which ends what is relayed for it when it ends.
+	bob = resume(t, p, session)
+	if _, again, _ := strings.Cut(ask(t, p, bob).user, ":"); !strings.HasSuffix(user.user, ":"+again) {
+		t.Errorf("the session is user %s, and was %s", again, user.user)
+	}
+	bob.Send("</stream:stream>")
+	eventually(t, "the relayed address outlives the session", func() bool { return p.Metric("parley_turn_allocations", "") == 2 })
 	if n := len(lines(p.Log(), "the bridge of a former run goes on")); n != rounds() {
 		t.Errorf("the bridge was taken over %d times", n)
+	}
+}
+
+// TestRelayedAddressEndsWithASessionThatDied: a client that cannot come back has no session with the next server.
+func TestRelayedAddressEndsWithASessionThatDied(t *testing.T) {
+	p := peertest.StartParley(t, peertest.ParleyOptions{})
+	credential := ask(t, p, guest(t, p))
+	mustAllocate(t, p, credential)
+	time.Sleep(1500 * time.Millisecond) // for the server to write down who that is
+	p.Kill()
+	p.Start()
+	eventually(t, "the relayed address outlives the session", func() bool { return p.Metric("parley_turn_allocations", "") == 0 })
+	if _, err := allocate(t, p, credential); err == nil {
+		t.Error("so does the credential")
 	}
 }
 
@@ -149,5 +175,5 @@ func TestBridgeOutlivesAServerThatIsSetUpAlike(t *testing.T) {
 	}
 	r.Kill()
 	s := peertest.StartParley(t, peertest.ParleyOptions{Data: p.Data, Listen: []string{"xmpp://127.0.0.1:0", "http+admin://127.0.0.1:0"}, Config: "[turn]\nbandwidth = '400 kbit/s'\n"})
-	eventually(t, "a bridge is left that nobody wishes", func() bool { return s.Bridge() == 0 && syscall.Kill(second, 0) != nil })
+	eventually(t, "a bridge is left that nobody wishes", func() bool { return s.Bridge() == 0 && gone(second) })
 }

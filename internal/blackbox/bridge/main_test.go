@@ -3,6 +3,8 @@
 package bridge
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -34,6 +36,24 @@ func guest(t *testing.T, p *peertest.Parley) *peertest.Client {
 	c := peertest.Dial(t, p.XMPP, p.Domain)
 	c.Login("", "")
 	c.Bind("")
+	return c
+}
+
+// mobile is a guest that may come back to its session (XEP-0198), also when the server was killed meanwhile.
+func mobile(t *testing.T, p *peertest.Parley) (c *peertest.Client, session string) {
+	t.Helper()
+	c = guest(t, p)
+	c.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+	return c, peertest.Attr(c.Await("<enabled"), "id")
+}
+
+// resume comes back to a session.
+func resume(t *testing.T, p *peertest.Parley, session string) *peertest.Client {
+	t.Helper()
+	c := peertest.Dial(t, p.XMPP, p.Domain)
+	c.Login("", "")
+	c.Send("<resume xmlns='urn:xmpp:sm:3' h='1' previd='" + session + "'/>")
+	c.Await("<resumed")
 	return c
 }
 
@@ -74,6 +94,7 @@ func allocate(t *testing.T, p *peertest.Parley, c credential) (*relayed, error) 
 	if err != nil {
 		return nil, err
 	}
+	t.Cleanup(func() { allocated.Close() })
 	return &relayed{allocated, client}, nil
 }
 
@@ -124,6 +145,12 @@ func binds(port int) bool {
 		c.Close()
 	}
 	return err == nil
+}
+
+// gone reports that a process has ended, whether or not its end was waited for.
+func gone(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || bytes.Contains(text, []byte(") Z "))
 }
 
 // lines are those of a text that hold another one.

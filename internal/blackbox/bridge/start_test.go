@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 
 	"parley/internal/peertest"
@@ -86,7 +85,7 @@ func TestSingleProcess(t *testing.T) {
 	left := p.Bridge()
 	p.Kill()
 	p = peertest.StartParley(t, peertest.ParleyOptions{Data: p.Data, Args: []string{"--single-process"}})
-	if p.Bridge() != p.PID || syscall.Kill(left, 0) == nil {
+	if p.Bridge() != p.PID || !gone(left) {
 		t.Errorf("the bridge is %d, the server %d, and %d was left", p.Bridge(), p.PID, left)
 	}
 	c := guest(t, p)
@@ -131,7 +130,7 @@ func TestWhatTheAdministratorSees(t *testing.T) {
 	}
 	defer nc.Close()
 	for range 3 {
-		nc.Write(make([]byte, 100)) // STUN by its first byte, and no more
+		nc.Write(append([]byte{0, 1, 0, 80, 0x21, 0x12, 0xA4, 0x42}, make([]byte, 92)...)) // STUN by its cookie, and no more
 	}
 	eventually(t, "what came is not counted", func() bool {
 		return p.Metric("parley_bridge_received_packets_total", "") == 3 && p.Metric("parley_bridge_refused_packets_total", "ice.malformed") == 3

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"parley/internal/config"
+)
+
+func testSetup(t *testing.T, change func(*config.Config)) setup {
+	t.Helper()
+	cfg := config.Default()
+	change(&cfg)
+	s, err := newSetup(cfg, &certificate{certFile: "cert.pem", keyFile: "key.pem"}, strings.Repeat("secret", 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSetupOfTheBridge(t *testing.T) {
+	s := testSetup(t, func(*config.Config) {})
+	if len(s.Media) != 1 || len(s.Relay) != 2 || s.Certificate != "cert.pem" || len(s.TURN.Relays) != 1 || !s.TURN.Relays[0].Public.IsLoopback() {
+		t.Errorf("%+v", s)
+	}
+	name := t.TempDir() + "/setup.json"
+	if err := s.write(name); err != nil {
+		t.Fatal(err)
+	}
+	read, err := readSetup(name)
+	if err != nil || !reflect.DeepEqual(read, s) {
+		t.Errorf("written %+v\nread %+v %v", s, read, err)
+	}
+	if text := string(s.announced()); strings.Contains(text, s.TURN.Secret) {
+		t.Errorf("the secret is in %s", text)
+	}
+}
+
+// A bridge that runs is taken over if it is as wished: any port will do where the system is to choose, and the level of the
+// log can be changed.
+func TestBridgeThatFits(t *testing.T) {
+	running := testSetup(t, func(*config.Config) {})
+	for name, c := range map[string]struct {
+		change func(*config.Config)
+		fits   bool
+	}{
+		"the same":                {func(*config.Config) {}, true},
+		"ports left open":         {func(c *config.Config) { c.Listen[4].Port, c.Listen[5].Port = 0, 0 }, true},
+		"level of the log":        {func(c *config.Config) { c.Log.Level.UnmarshalText([]byte("debug")) }, true},
+		"listeners of the server": {func(c *config.Config) { c.Listen[0].Port = 1 }, true},
+		"another port":            {func(c *config.Config) { c.Listen[4].Port = 10001 }, false},
+		"another host":            {func(c *config.Config) { c.Listen[5].Host, c.Listen[5].Port = "127.0.0.2", 0 }, false},
+		"no media":                {func(c *config.Config) { c.Listen = append(c.Listen[:4], c.Listen[5:]...) }, false},
+		"no relay":                {func(c *config.Config) { c.Listen = c.Listen[:5] }, false},
+		"quota":                   {func(c *config.Config) { c.TURN.Allocations++ }, false},
+		"advertised":              {func(c *config.Config) { c.Advertise = []netip.Addr{netip.MustParseAddr("198.51.100.7")} }, false},
+		"no TCP":                  {func(c *config.Config) { c.Media.TCP = false }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testSetup(t, c.change)
+			if s.fits(running.announced()) != c.fits {
+				t.Errorf("fits: %v", !c.fits)
+			}
+		})
+	}
+	other := running
+	other.TURN.Secret += "x"
+	if other.fits(running.announced()) {
+		t.Error("a bridge with another secret fits")
+	}
+	for _, rubbish := range []string{"", "null", "{}", "7", `{"media": ["nonsense"]}`} {
+		if running.fits(json.RawMessage(rubbish)) {
+			t.Errorf("%q fits", rubbish)
+		}
+	}
+}
+
+func TestNoAddressToTellClients(t *testing.T) {
+	for _, scheme := range []string{"media", "turn"} {
+		cfg := config.Default()
+		cfg.Listen = []config.Listener{{Scheme: scheme, Host: "fe80::1", Port: 1}} // which no client can reach
+		_, err := newSetup(cfg, nil, "")
+		if err == nil || !strings.Contains(err.Error(), scheme+"://[fe80::1]:1") || !strings.Contains(err.Error(), "write advertise") {
+			t.Errorf("%s: %v", scheme, err)
+		}
+		cfg.Advertise = []netip.Addr{netip.MustParseAddr("2001:db8::1")}
+		if _, err := newSetup(cfg, nil, ""); err != nil {
+			t.Errorf("%s with an address: %v", scheme, err)
+		}
+	}
+}
+
+func TestWhereTheBridgeListens(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7")
+	for host, want := range map[string]struct {
+		first string
+		told  int
+	}{"": {"::", 2}, "0.0.0.0": {"0.0.0.0", 1}, "localhost": {"127.0.0.1", 1}, "::1": {"::1", 1}, "192.0.2.1": {"192.0.2.1", 1}} {
+		at := hosts(host)[0]
+		if told := advertise([]netip.Addr{v4, v6}, at); at.String() != want.first || len(told) != want.told {
+			t.Errorf("%q: %v, %v", host, at, told)
+		}
+	}
+	for _, c := range []struct {
+		host              string
+		told              []netip.Addr
+		loopback, private bool
+	}{
+		{"127.0.0.1", nil, true, false}, {"10.0.0.1", nil, false, true}, {"198.51.100.7", nil, false, false},
+		{"0.0.0.0", []netip.Addr{v4}, false, false}, {"0.0.0.0", []netip.Addr{netip.MustParseAddr("192.168.0.1")}, false, true},
+	} {
+		p := candidatePolicy(netip.MustParseAddr(c.host), c.told)
+		if p.AllowLoopback != c.loopback || p.AllowPrivate != c.private {
+			t.Errorf("%s %v: %+v", c.host, c.told, p)
+		}
+	}
+}
