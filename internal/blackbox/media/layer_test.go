@@ -43,7 +43,7 @@ func TestLayersFollowConstraints(t *testing.T) {
 				}
 				time.Sleep(1200 * time.Millisecond)
 				for _, p := range []*jitsipeer.Peer{bob, carl} {
-					whole(t, p, camera, carl.Source('v', 0), bob.Source('v', 0), ann.Source('a', 0))
+					whole(t, p, everything(p, ann, bob, carl)...)
 				}
 				if s := bob.Received(camera); s.Gap > freeze {
 					t.Errorf("nothing decodable for %v", s.Gap)

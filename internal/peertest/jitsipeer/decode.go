@@ -138,6 +138,9 @@ func (s *received) shown(st *stamp, at time.Time) {
 	if s.height = max(s.height, st.height); s.height > 0 {
 		n.Height = s.height
 	}
+	if n.Decoded.IsZero() {
+		n.Decoded = at
+	}
 	if !n.Last.IsZero() {
 		n.Gap = max(n.Gap, at.Sub(n.Last))
 	}

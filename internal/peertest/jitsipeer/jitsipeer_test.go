@@ -3,46 +3,154 @@ package jitsipeer_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"parley/internal/peertest"
 	"parley/internal/peertest/jitsipeer"
 )
 
-// Two peers and a late one send VP8 and Opus through the binary's bridge, and receive each other whole.
-func TestPeersMeetOnTheBridge(t *testing.T) {
-	server := peertest.StartParley(t, peertest.ParleyOptions{})
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 30 * time.Second
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for until := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("no ", what)
+		}
+	}
+}
+
+// Peers live a whole life against the binary: they meet, lose their sockets, restart ICE, begin their sessions anew, and leave
+// without anything left behind in this process.
+func TestLifeOfAPeer(t *testing.T) {
+	server := peertest.StartParley(t, peertest.ParleyOptions{Args: []string{"--limits=off"}})
+	ctx, stop := context.WithTimeout(t.Context(), 2*patience)
 	defer stop()
+	var told []string
 	var peers []*jitsipeer.Peer
 	for i := range 3 {
-		p, err := jitsipeer.Join(ctx, jitsipeer.Options{
+		o := jitsipeer.Options{
 			URL: "ws://" + server.HTTP + "/xmpp-websocket", Room: "meet", Nick: fmt.Sprintf("peer%d", i), Loopback: true,
-			Audio: &jitsipeer.Audio{Level: 40}, Video: &jitsipeer.Video{Codec: jitsipeer.VP8},
-		})
+			Audio: &jitsipeer.Audio{Level: 40}, Video: &jitsipeer.Video{Codec: jitsipeer.VP8, Trace: []int{1500, 3000, 500}}, Rewriting: i == 1,
+		}
+		if i == 2 {
+			o.OnEvent = func(e jitsipeer.Event) {
+				if e.Kind == jitsipeer.Offered || e.Kind == jitsipeer.Accepted {
+					told = append(told, e.Kind)
+				}
+			}
+		}
+		p, err := jitsipeer.Join(ctx, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.Leave()
 		peers = append(peers, p)
 	}
-	for _, p := range peers {
-		if err := p.Media(ctx); err != nil {
-			t.Fatal(err, p.Events.Since(0))
+	camera, voice := peers[0].Source('v', 0), peers[0].Source('a', 0)
+	flows := func(p *jitsipeer.Peer) {
+		t.Helper()
+		video, audio := p.Received(camera).Frames, p.Received(voice).Frames
+		await(t, "media at "+p.Endpoint(), func() bool { return p.Received(camera).Frames > video+5 && p.Received(voice).Frames > audio+5 })
+	}
+	event := func(p *jitsipeer.Peer, from jitsipeer.Mark, kind string) {
+		t.Helper()
+		if _, err := p.Events.AwaitKind(ctx, from, kind); err != nil {
+			t.Fatal(p.Endpoint(), err)
 		}
 	}
-	time.Sleep(3 * time.Second)
 	for _, p := range peers {
-		for _, o := range peers {
-			for _, kind := range "av" {
-				s := p.Received(o.Source(byte(kind), 0))
-				if p == o {
-					continue
-				}
-				t.Logf("%s from %s: %+v p99 %v", p.Endpoint(), s.Source, s.Packets, s.Latency.Quantile(0.99))
-				t.Logf("frames %d key %d lost %d missing %d incomplete %d broken %d faults %d %s height %d gap %v", s.Frames, s.KeyFrames, s.Lost, s.Missing, s.Incomplete, s.Broken, s.Faults, s.Fault, s.Height, s.Gap)
-			}
+		if err := p.Media(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range peers[1:] {
+		flows(p)
+		if s := p.Received(voice); s.Missing+s.Lost+s.Foreign+s.Duplicates > 0 || s.Latency.Quantile(0.5) == 0 {
+			t.Errorf("%+v", s)
+		}
+		if s := p.Received(camera); s.Height != 720 || s.KeyFrames == 0 || s.Broken+s.Faults+s.Lost > 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if got := peers[2].Occupants(); strings.Join(got, " ") != "focus peer0 peer1 peer2" {
+		t.Errorf("in the room: %q", got)
+	}
+
+	// The socket breaks: the session goes on, and what is sent meanwhile arrives.
+	p := peers[2]
+	from := p.Events.Mark()
+	watcher := peers[0].Events.Mark()
+	p.Cut()
+	if err := p.Mute(p.Source('a', 0), true); err != nil {
+		t.Fatal(err)
+	}
+	event(p, from, jitsipeer.StreamResumed)
+	if _, err := peers[0].Events.Await(ctx, watcher, func(e jitsipeer.Event) bool {
+		return e.Kind == jitsipeer.SourceInfo && e.Endpoint == "peer2" && strings.Contains(e.Text, `"peer2-a0":{"muted":true}`)
+	}); err != nil {
+		t.Error(err)
+	}
+
+	sid := p.SID()
+	from = p.Events.Mark()
+	if err := p.RestartICE(ctx); err != nil {
+		t.Fatal(err)
+	}
+	event(p, from, jitsipeer.Restarted)
+	flows(p)
+	if p.SID() != sid {
+		t.Error("an ICE restart has changed the session")
+	}
+
+	other := peers[1]
+	from, sid = other.Events.Mark(), other.SID()
+	if err := other.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	event(other, from, jitsipeer.Connected)
+	flows(other)
+	if other.SID() == sid {
+		t.Error("it is still the old session")
+	}
+	if times := other.Times(); times.ICE == 0 || times.DTLS == 0 {
+		t.Errorf("times %+v", times)
+	}
+
+	peers[0].End() // without a word
+	other.Leave()
+	if _, err := p.Events.Await(ctx, 0, func(e jitsipeer.Event) bool { return e.Kind == jitsipeer.Left && e.Endpoint == "peer1" }); err != nil {
+		t.Error(err)
+	}
+	p.Leave()
+	if len(told) != 2 {
+		t.Errorf("told of %q", told)
+	}
+	if err := p.Send("<presence/>"); err == nil {
+		t.Error("a peer that has left can send")
+	}
+}
+
+func TestJoinFails(t *testing.T) {
+	server := peertest.StartParley(t, peertest.ParleyOptions{})
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	url := "ws://" + server.HTTP + "/xmpp-websocket"
+	for name, o := range map[string]jitsipeer.Options{
+		"nobody listens":  {URL: "ws://127.0.0.1:1/xmpp-websocket", Room: "r"},
+		"no such service": {URL: url, Room: "r", Focus: "nobody.localhost"},
+		"nick with sign":  {URL: url, Room: "r", Nick: "a b"},
+		"no constraints":  {URL: url, Room: "r", Wanted: 7},
+	} {
+		if p, err := jitsipeer.Join(ctx, o); err == nil {
+			t.Errorf("%s: joined", name)
+			p.Leave()
 		}
 	}
 }

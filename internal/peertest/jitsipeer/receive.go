@@ -20,8 +20,8 @@ type receiver struct {
 	repairs  map[uint32]uint32 // SSRC of retransmissions: of the media
 	mids     map[uint32]string // of slots
 	strange  map[uint32]*stranger
-	unknown  uint64            // packets without stamp
-	padding  uint64            // packets without payload
+	unknown  uint64 // packets without stamp
+	padding  uint64 // packets without payload
 	packets  uint64
 	bytes    uint64
 	arrivals *twcc.Recorder

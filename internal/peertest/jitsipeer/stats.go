@@ -14,13 +14,14 @@ type Stats struct {
 	Missing    uint64 // packets of the sender that never came although ones before and behind them of the same stream did; of video layers that are thinned out count too
 	Frames     uint64 // decodable: complete, and so is all that they refer to
 	KeyFrames  uint64
-	Incomplete uint64 // frames of which only a part came
-	Broken     uint64 // complete frames whose reference never came: what a decoder would show as a fault
-	Faults     uint64 // breaks in timestamps, picture ids and the dependency descriptor, that a decoder would stumble over
-	Fault      string // the last of them
-	Foreign    uint64 // packets that came on an SSRC which was signalled for another source
-	Height     int    // of the last unit that was decodable
-	First      time.Time
+	Incomplete uint64        // frames of which only a part came
+	Broken     uint64        // complete frames whose reference never came: what a decoder would show as a fault
+	Faults     uint64        // breaks in timestamps, picture ids and the dependency descriptor, that a decoder would stumble over
+	Fault      string        // the last of them
+	Foreign    uint64        // packets that came on an SSRC which was signalled for another source
+	Height     int           // of the last unit that was decodable
+	First      time.Time     // of the first packet
+	Decoded    time.Time     // of the first decodable frame
 	Last       time.Time     // of the newest decodable frame
 	Gap        time.Duration // the longest time between two decodable frames
 	Latency    Latency       // from sender to receiver

@@ -95,11 +95,11 @@ func (s *stream) login(ctx context.Context, previous string) (ws *websocket.Conn
 		return nil, fmt.Errorf("jitsipeer: %w", err)
 	}
 	ws.SetReadLimit(elementLimit)
-	defer func() {
+	defer func(opened *websocket.Conn) {
 		if err != nil {
-			ws.CloseNow()
+			opened.CloseNow()
 		}
-	}()
+	}(ws)
 	for _, step := range []struct{ send, want string }{
 		{"<open xmlns='" + nsFrame + "' to='" + s.domain + "' version='1.0'/>", "features"},
 		{"<auth xmlns='" + nsSASL + "' mechanism='ANONYMOUS'/>", "success"},
