@@ -1,4 +1,4 @@
-// Package browser runs two Chromium browsers against the binary: the page's calls, its words, and the textbook sequences
+// Package browser runs Chromium against the binary: the page's calls of two and of several, its words, and the textbook sequences
 // over its signaling channel (spec: the web page; V13 to V19). The scenarios are in internal/peertest/browser.
 package browser
 
@@ -38,10 +38,16 @@ func start(t *testing.T, listen ...string) *server {
 	return &server{p, "http://" + w.l.Addr().String(), w}
 }
 
-// all is a server with the web page and the relay.
+// all is a server with the web page and the relay, but without a bridge.
 func all(t *testing.T) *server {
 	t.Helper()
 	return start(t, "http://127.0.0.1:0", "turn://127.0.0.1:0")
+}
+
+// bridged is a server with all of it.
+func bridged(t *testing.T) *server {
+	t.Helper()
+	return start(t, "http://127.0.0.1:0", "turn://127.0.0.1:0", "media://127.0.0.1:0")
 }
 
 // need skips where PARLEY_PEERS does not want browsers, as their tests take minutes, and fails where it does but the
@@ -61,7 +67,7 @@ func need(t *testing.T) {
 // run runs a scenario and returns the figures that it gives. A scenario may ask for one of three deeds.
 func (s *server) run(t *testing.T, file, scenario string, args ...string) map[string]any {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/usr/bin/node", append([]string{"run.mjs", "./" + file + ".mjs", scenario}, args...)...)
 	cmd.Dir = scenarios
@@ -188,24 +194,47 @@ func (w *wire) cut() {
 }
 
 func TestTwoPeopleSeeAndHearEachOther(t *testing.T) {
-	s := all(t)
+	s := bridged(t)
 	s.run(t, "call", "direct")
 	t.Run("V12 through the relay over UDP", func(t *testing.T) { s.run(t, "call", "relay", "udp") })
 	t.Run("V12 V17 through the relay over TCP", func(t *testing.T) { s.run(t, "call", "relay", "tcp") })
 }
 
 func TestCall(t *testing.T) {
-	s := all(t)
+	s := bridged(t)
 	for _, c := range []struct{ what, scenario string }{
 		{"muting, camera off and the screen are seen by the other", "switches"},
 		{"one leaves and the other sees it", "leaving"},
-		{"a third is told that the call is full, and may chat", "third"},
 		{"V16 the initiator restarts ICE", "mended"},
 		{"the network drops: the call goes on and the session is resumed", "dropped"},
 		{"the server is killed: the call goes on and is set up again", "restarted"},
 	} {
 		t.Run(c.what, func(t *testing.T) { s.run(t, "call", c.scenario) })
 	}
+}
+
+// TestRoom: several people in a room, whose media the bridge forwards (V5, V19).
+func TestRoom(t *testing.T) {
+	s := bridged(t)
+	for _, c := range []struct {
+		what, scenario string
+		args           []string
+	}{
+		{"V5 four see and hear one another, and leave until two talk directly", "four", nil},
+		{"V19 a third one joins two who talk directly", "joined", nil},
+		{"a small tile gets a small picture, VP8", "sizes", []string{"vp8"}},
+		{"a small tile gets a small picture, VP9", "sizes", []string{"vp9"}},
+		{"a shared screen is a tile of its own", "screen", nil},
+		{"who speaks is marked and in view", "speaker", nil},
+		{"one large by click and key, and words for what comes", "stage", nil},
+		{"without camera, without any device", "poor", nil},
+		{"the path to the bridge is mended, and the session begun anew", "again", nil},
+	} {
+		t.Run(c.what, func(t *testing.T) { s.run(t, "room", c.scenario, c.args...) })
+	}
+	t.Run("without a bridge a third one is told that the call is full, and may chat", func(t *testing.T) {
+		all(t).run(t, "call", "third")
+	})
 }
 
 func TestTextbookSequences(t *testing.T) {
@@ -257,5 +286,7 @@ func TestPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all(t).run(t, "pictures", "manual", dir)
+	s := bridged(t)
+	s.run(t, "pictures", "manual", dir)
+	s.run(t, "pictures", "several", dir)
 }

@@ -1,6 +1,7 @@
 // What two people do in a call.
 import assert from 'node:assert/strict';
 import { ask, newRoom, pair } from './drive.mjs';
+import { magentaScreen, tileShows } from './room.mjs';
 
 const frames = 100;
 
@@ -59,43 +60,28 @@ export async function switches(browser) {
 	await annSeen(['video', true]);
 	await bob.sees(30);
 
-	// In place of the browser's picker: a screen that is one colour, which no camera shows.
-	await ann.tab.evaluate(() => {
-		navigator.mediaDevices.getDisplayMedia = async () => {
-			const canvas = Object.assign(document.createElement('canvas'), { width: 1280, height: 800 });
-			const draw = canvas.getContext('2d');
-			setInterval(() => { draw.fillStyle = '#ff00ff'; draw.fillRect(0, 0, 1280, 800); }, 50);
-			return canvas.captureStream(20);
-		};
-	});
-	const camera = await colour(bob);
+	// The screen is a tile of its own beside the camera, and large.
+	const id = (await ann.view()).me;
+	await ann.tab.evaluate(magentaScreen);
+	const camera = await tileShows(bob, `${id}-v0`, false);
 	await ann.press('s');
 	await annSeen(['screen', true]);
 	await bob.shows('shares the screen', '.remote .tag');
-	await bob.until(magenta, 'the shared screen', true);
-	const screen = await colour(bob);
+	const screen = await tileShows(bob, `${id}-v1`, true);
+	await tileShows(bob, `${id}-v0`, false);
+	assert.ok(ann.sent.some((s) => s.includes('action="source-add"')), 'no source-add');
 	await ann.press('s');
 	await annSeen(['screen', false]);
-	await bob.until(magenta, 'the camera again', false);
-	await bob.sees(30);
+	await bob.until((name) => !document.querySelector(`[data-source="${name}"]`), 'the end of the screen', `${id}-v1`);
+	await ann.press('s'); // a second time, and the other one, too
+	await tileShows(bob, `${id}-v1`, true);
+	await bob.tab.evaluate(magentaScreen);
+	await bob.press('s');
+	await tileShows(ann, `${(await bob.view()).me}-v1`, true);
+	await tileShows(bob, `${id}-v0`, false);
+	await Promise.all([ann.sees(30), bob.sees(30)]);
 	return { camera, screen };
 }
-
-// magenta tells whether the remote picture is of that colour, or is not.
-const magenta = (wanted) => {
-	const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 });
-	const draw = canvas.getContext('2d');
-	draw.drawImage(document.querySelector('.remote video'), 0, 0, 1, 1);
-	const [r, g, b] = draw.getImageData(0, 0, 1, 1).data;
-	return (r > 200 && g < 80 && b > 200) === wanted;
-};
-
-const colour = (person) => person.tab.evaluate(() => {
-	const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 });
-	const draw = canvas.getContext('2d');
-	draw.drawImage(document.querySelector('.remote video'), 0, 0, 1, 1);
-	return [...draw.getImageData(0, 0, 1, 1).data].slice(0, 3);
-});
 
 // quiet waits until nothing is heard for longer than the pause between two beeps of the false microphone.
 async function quiet(person) {
@@ -126,7 +112,7 @@ export async function leaving(browser) {
 	await ann.shows('You are the first one here');
 }
 
-/** third: a third member is told in words that the call is full, chats, and gets the call when one goes. */
+/** third: without a bridge a third member is told in words that the call is full, chats, and gets the call when one goes. */
 export async function third(browser) {
 	const room = newRoom();
 	const [ann, bob] = await pair(browser, room);

@@ -5,7 +5,7 @@ import readline from 'node:readline';
 import { chromium } from 'playwright-core';
 
 const page = process.env.PARLEY_PAGE?.replace(/\/$/, '');
-const patience = 20_000;
+const patience = 40_000; // many tests share few cores
 
 const answers = [];
 export const lines = readline.createInterface({ input: process.stdin });
@@ -66,7 +66,7 @@ export class Person {
 		this.errors = [];
 		this.sent = []; // frames of the WebSocket
 		this.received = [];
-		this.sockets = 0;
+		this.sockets = 0; // to the XMPP server
 		const own = new URL(page).host;
 		context.on('request', (r) => {
 			const u = new URL(r.url());
@@ -78,7 +78,7 @@ export class Person {
 		});
 		tab.on('pageerror', (e) => this.errors.push(String(e.stack ?? e)));
 		tab.on('websocket', (ws) => {
-			this.sockets++;
+			if (ws.url().includes('/xmpp-websocket')) this.sockets++;
 			ws.on('framesent', (f) => this.sent.push(String(f.payload)));
 			ws.on('framereceived', (f) => this.received.push(String(f.payload)));
 		});
@@ -107,7 +107,7 @@ export class Person {
 		const deadline = Date.now() + patience;
 		while (!(await this.tab.evaluate(condition, argument))) {
 			if (Date.now() > deadline) {
-				const seen = await this.tab.evaluate(() => JSON.stringify({ ...globalThis.parley?.view, remote: undefined, state: globalThis.parley?.call?.state, seen: globalThis.seen })).catch(String);
+				const seen = await this.tab.evaluate(() => JSON.stringify({ ...globalThis.parley?.view, state: globalThis.parley?.call?.state, bridge: globalThis.parley?.bridge?.state, playing: [...(globalThis.parley?.bridge?.playing ?? [])], seen: globalThis.seen })).catch(String);
 				throw new Error(`${this.name}: not seen: ${what}; the page has ${seen}`);
 			}
 			await this.tab.waitForTimeout(100);
@@ -120,6 +120,14 @@ export class Person {
 
 	connected() {
 		return this.until(() => globalThis.parley.call?.state === 'connected' && globalThis.parley.call.path, 'the call being connected');
+	}
+
+	/** bridged waits until the media of everybody else come by way of the bridge. */
+	bridged() {
+		return this.until(() => {
+			const { view, bridge } = globalThis.parley;
+			return view.members.length > 1 && bridge?.state === 'connected' && bridge.carrying && view.members.every((m) => !m.video || bridge.playing.has(`${m.id}-v0`));
+		}, 'the bridge carrying the media');
 	}
 
 	/** shows waits for words on the screen. */
@@ -170,7 +178,7 @@ export class Person {
 	}
 
 	view() {
-		return this.tab.evaluate(() => ({ ...globalThis.parley.view, remote: undefined }));
+		return this.tab.evaluate(() => globalThis.parley.view);
 	}
 }
 

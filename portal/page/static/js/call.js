@@ -20,7 +20,7 @@ export class Call extends EventTarget {
 		this.outgoing = outgoing;
 		this.state = 'waiting';
 		this.why = '';
-		this.remote = new MediaStream();
+		this.tracks = {}; // what comes: "audio", "video" (the camera), "screen"
 		this.path = undefined; // {relay, protocol, rtt}
 		this.relays = 0; // candidates of ours from a TURN server
 		this.iceError = undefined;
@@ -69,9 +69,9 @@ export class Call extends EventTarget {
 			this.channel.send({ iceCandidate: candidate });
 		};
 		pc.onicecandidateerror = ({ errorCode, errorText, url }) => { this.iceError = { errorCode, errorText, url }; };
-		pc.ontrack = ({ track }) => {
-			for (const old of this.remote.getTracks()) if (old.kind === track.kind) this.remote.removeTrack(old);
-			this.remote.addTrack(track);
+		pc.ontrack = ({ transceiver, track }) => {
+			const first = this.#first(track.kind) === transceiver;
+			this.tracks = { ...this.tracks, [track.kind === 'audio' ? 'audio' : first ? 'video' : 'screen']: track };
 			this.#emit('tracks');
 		};
 		pc.onconnectionstatechange = () => this.#connectionState();
@@ -89,11 +89,18 @@ export class Call extends EventTarget {
 		this.channel.send({ offer: this.pc.localDescription });
 	}
 
-	async #message({ offer, answer, iceCandidate }) {
+	async #message({ offer, answer, iceCandidate, sources }) {
 		await this.#connection();
 		const { pc } = this;
 		if (!pc) return;
-		if (offer) {
+		if (sources) {
+			// The other side has more or fewer sources now: both bring their own description up to date (spec: sources).
+			const sdp = this.channel.merge(sources);
+			if (!sdp) return;
+			await pc.setRemoteDescription({ type: 'offer', sdp });
+			await pc.setLocalDescription();
+			this.channel.settled(pc.localDescription);
+		} else if (offer) {
 			if (this.state === 'waiting' || (this.state === 'failed' && this.why === 'silence')) {
 				this.#set('connecting');
 				this.#hurry();
@@ -102,8 +109,10 @@ export class Call extends EventTarget {
 			for (const transceiver of pc.getTransceivers()) await this.#attach(transceiver);
 			await pc.setLocalDescription();
 			this.channel.send({ answer: pc.localDescription });
+			await this.#screen();
 		} else if (answer) {
 			if (pc.signalingState === 'have-local-offer') await pc.setRemoteDescription(answer);
+			await this.#screen();
 		} else if (iceCandidate !== undefined) {
 			try {
 				await pc.addIceCandidate(iceCandidate ?? undefined);
@@ -116,22 +125,53 @@ export class Call extends EventTarget {
 	// attach sends our track of a kind on the first transceiver of that kind that the other side has offered.
 	async #attach(transceiver) {
 		const kind = transceiver.receiver.track.kind;
-		const first = this.pc.getTransceivers().find((t) => t.receiver.track.kind === kind && !t.stopped);
-		if (transceiver !== first || transceiver.direction === 'sendrecv') return;
+		if (transceiver !== this.#first(kind) || transceiver.direction === 'sendrecv') return;
 		transceiver.direction = 'sendrecv';
 		transceiver.sender.setStreams?.(new MediaStream());
 		await transceiver.sender.replaceTrack(this.outgoing(kind));
+	}
+
+	#first(kind) {
+		return this.pc?.getTransceivers().find((t) => t.receiver.track.kind === kind && !t.stopped);
 	}
 
 	/** refresh sends what outgoing says now. */
 	refresh() {
 		return this.#chain(async () => {
 			for (const kind of ['audio', 'video']) {
-				const sender = this.pc?.getTransceivers().find((t) => t.receiver.track.kind === kind && !t.stopped)?.sender;
+				const sender = this.#first(kind)?.sender;
 				const track = this.outgoing(kind);
 				if (sender && sender.track !== track) await sender.replaceTrack(track);
 			}
+			await this.#screen();
 		});
+	}
+
+	// screen sends the shared screen beside the camera, as a second source. Its m-line is made when it is shared for the first
+	// time, and told to the other side by source-add; afterwards only the track changes.
+	async #screen() {
+		const { pc, channel } = this;
+		const track = this.outgoing('screen');
+		if (!pc) return;
+		if (this.screenLine) {
+			if (this.screenLine.sender.track !== track) await this.screenLine.sender.replaceTrack(track);
+			return;
+		}
+		if (!track || !channel.accepted || pc.signalingState !== 'stable') return;
+		const line = pc.getTransceivers().find((t) => t.receiver.track.kind === 'video' && t !== this.#first('video') && !t.stopped)
+			?? pc.addTransceiver('video', { direction: 'sendrecv' });
+		this.screenLine = line;
+		line.direction = 'sendrecv';
+		line.sender.setStreams?.(new MediaStream());
+		await line.sender.replaceTrack(track);
+		try {
+			await pc.setLocalDescription();
+			await pc.setRemoteDescription({ type: 'answer', sdp: channel.reserve(line.mid) });
+			await channel.addSource(pc.localDescription, line.mid);
+		} catch (error) { // the rest of the call is not to suffer
+			console.warn('call: screen:', error);
+			if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
+		}
 	}
 
 	#connectionState() {

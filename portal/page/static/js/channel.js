@@ -2,7 +2,7 @@
 // {offer}, {answer} and {iceCandidate}, and its "message" events bring the other side's.
 
 import { all, el, one } from './xml.js';
-import { NS, Malformed, Remote, candidateElement, candidateLine, changed, fromSDP, offerAction } from './jingle.js';
+import { NS, Malformed, Remote, candidateElement, candidateLine, changed, fromSDP, offerAction, sourceContent } from './jingle.js';
 import { attr, parseSDP } from './sdp.js';
 
 /** Refusal is how a channel answers a stanza that it cannot take: an error condition of RFC 6120 and one of Jingle. */
@@ -169,6 +169,45 @@ export class Channel extends EventTarget {
 		for (const candidate of early) this.#sendCandidate(candidate);
 	}
 
+	// What follows is how sources come and go in a running session (spec: sources): whose they are tells it by source-add or
+	// source-remove, and each side brings its own description up to date, without an offer over the wire.
+
+	/** reserve returns the other side's description with one more m-line, on which only we send, as an answer. */
+	reserve(mid) {
+		const remote = this.remote.clone();
+		remote.reserve(mid, this.role, attr(parseSDP(this.sent.sdp).media[0]?.lines ?? [], 'setup'));
+		this.remote = remote;
+		return remote.sdp('answer');
+	}
+
+	/** addSource tells the other side of the source on an m-line of our description. */
+	async addSource(description, mid) {
+		this.settled(description);
+		const content = this.sent.contents.find((c) => c.attrs.name === mid);
+		try {
+			await this.#jingle('source-add', [sourceContent(content)]);
+		} catch (error) {
+			if (this.open) this.#trouble(error);
+		}
+	}
+
+	/** settled notes a description of ours that the other side needs no word of. */
+	settled(description) {
+		const { contents } = this.#describe(description.sdp);
+		this.sent = { sdp: description.sdp, contents };
+	}
+
+	/** merge takes the sources of a source-add or source-remove into the other side's description, which it returns as an offer. */
+	merge(jingle) {
+		if (!this.open || jingle.attrs.sid !== this.sid) return undefined;
+		const remote = this.remote.clone();
+		if (jingle.attrs.action === 'source-add') remote.addSources(jingle);
+		else remote.removeSources(jingle);
+		const sdp = remote.sdp('offer');
+		this.remote = remote;
+		return sdp;
+	}
+
 	/** end closes the session with a reason of XEP-0166 §7.4, if there is one. */
 	end(reason = 'success', text = '') {
 		if (!this.open) return;
@@ -227,6 +266,11 @@ export class Channel extends EventTarget {
 				return this.#reoffered(jingle, action);
 			case 'transport-info':
 				return this.#candidates(jingle);
+			case 'source-add':
+			case 'source-remove':
+				if (!this.accepted) throw new Refusal('unexpected-request', 'out-of-order');
+				this.remote.clone().addSources(jingle); // Malformed is told now
+				return this.#emit('message', { sources: jingle });
 			case 'session-info':
 			case 'description-info':
 				return;
@@ -236,7 +280,7 @@ export class Channel extends EventTarget {
 				return;
 			}
 			default:
-				throw new Refusal('feature-not-implemented', action === 'source-add' || action === 'source-remove' ? undefined : 'unsupported-info');
+				throw new Refusal('feature-not-implemented', 'unsupported-info');
 		}
 	}
 

@@ -6,6 +6,7 @@ const switches = {
 	iceTransportPolicy: (v) => (v === 'relay' ? 'relay' : 'all'), // "relay": only by way of the TURN server
 	turnTransport: (v) => (v === 'udp' || v === 'tcp' ? v : undefined), // only such TURN servers
 	resolution: (v) => Math.min(2160, Math.max(90, Number(v) || 720)), // height of the camera's picture, in pixels
+	videoCodec: (v) => (['av1', 'vp9', 'vp8', 'h264'].includes(v.toLowerCase()) ? v.toLowerCase() : undefined), // preferred by the bridge's senders
 	startWithAudioMuted: (v) => v === 'true',
 	startWithVideoMuted: (v) => v === 'true',
 	skipLobby: (v) => v === 'true', // enter with the name of last time, without asking

@@ -33,7 +33,7 @@ const senders = {
 /**
  * fromSDP returns the contents of a local description as Jingle, {contents, group, extmapMixed}. role is the writer's,
  * "initiator" or "responder"; endpoint is the writer's endpoint id, after which its sources are named; videoType says
- * what the first video is, "camera" or "desktop".
+ * what the first video is, "camera" or "desktop"; a second one is a screen.
  */
 export function fromSDP(sdp, role, endpoint, videoType = 'camera') {
 	const { lines, media } = parseSDP(sdp);
@@ -44,7 +44,7 @@ export function fromSDP(sdp, role, endpoint, videoType = 'camera') {
 			name: attr(m.lines, 'mid') ?? String(i),
 			role,
 			source: `${endpoint}-${m.kind === 'audio' ? 'a' : 'v'}${index}`,
-			videoType: m.kind === 'video' ? videoType : undefined,
+			videoType: m.kind !== 'video' ? undefined : index === 0 ? videoType : 'desktop',
 		});
 	});
 	const bundle = attrs(lines, 'group').map((g) => g.split(' ')).find(([semantics]) => semantics === 'BUNDLE');
@@ -194,7 +194,53 @@ export class Remote {
 		copy.contents = new Map(this.contents);
 		copy.bundle = this.bundle;
 		copy.version = this.version;
+		copy.setup = this.setup;
 		return copy;
+	}
+
+	/** reserve adds an m-line on which only the other side of this one, of a role, sends. setup is that of its own description. */
+	reserve(name, role, setup) {
+		const known = this.contents.get(name);
+		const first = this.#first('video');
+		if (!first) throw new Malformed('a session without video');
+		if (known) this.contents.set(name, { ...known, senders: 'both' });
+		else this.contents.set(name, { senders: role, description: withSources(first.description, []), transport: first.transport });
+		this.#bundled(name);
+		this.setup = { active: 'passive', passive: 'active' }[setup] ?? this.setup;
+	}
+
+	#bundled(name) {
+		if (this.bundle.length && !this.bundle.includes(name)) this.bundle = [...this.bundle, name];
+	}
+
+	#first(kind) {
+		return [...this.contents.values()].find((c) => c.description?.attrs.media === kind);
+	}
+
+	/** addSources puts the sources of a source-add on m-lines of their kind on which nothing came so far, or on new ones. */
+	addSources(jingle) {
+		for (const { kind, sources } of sourcesByName(jingle)) {
+			const free = [...this.contents].find(([, c]) => c.description?.attrs.media === kind && all(c.description, 'source', NS.source).length === 0);
+			const like = free?.[1] ?? this.#first(kind);
+			if (!like) throw new Malformed(`a session without ${kind}`);
+			const name = free?.[0] ?? String(this.contents.size);
+			if (!free && this.contents.has(name)) throw new Malformed('no name for another content');
+			const both = free && (like.senders === 'both' || like.senders === other(this.role));
+			this.contents.set(name, { senders: both ? 'both' : this.role, description: withSources(like.description, sources), transport: like.transport });
+			this.#bundled(name);
+		}
+		if (this.contents.size > limits.contents) throw new Malformed('too many contents');
+	}
+
+	/** removeSources takes away sources that have gone. */
+	removeSources(jingle) {
+		for (const { sources } of sourcesByName(jingle)) {
+			const gone = new Set(sources.map((s) => s.attrs.ssrc));
+			for (const [name, c] of this.contents) {
+				if (!all(c.description, 'source', NS.source).some((s) => gone.has(s.attrs.ssrc))) continue;
+				this.contents.set(name, { ...c, senders: c.senders === 'both' ? other(this.role) : 'none', description: withSources(c.description, []) });
+			}
+		}
 	}
 
 	/** ufrag is the first content's. */
@@ -233,7 +279,7 @@ export class Remote {
 		if (fingerprint) {
 			const setup = choice(fingerprint.attrs.setup ?? 'actpass', ['actpass', 'active', 'passive']);
 			out.push(`a=fingerprint:${token(fingerprint.attrs.hash)} ${token(text(fingerprint).trim())}`);
-			out.push(`a=setup:${type === 'offer' ? 'actpass' : setup === 'actpass' ? 'active' : setup}`);
+			out.push(`a=setup:${type === 'offer' ? 'actpass' : setup === 'actpass' ? this.setup ?? 'active' : setup}`);
 		}
 		for (const c of bounded(all(transport, 'candidate'), limits.candidates)) out.push('a=' + candidateLine(c));
 		if (one(transport, 'gathering-complete')) out.push('a=end-of-candidates');
@@ -244,6 +290,39 @@ export class Remote {
 		const found = Object.entries(senders[this.role]).find(([, value]) => value === who);
 		return found ? found[0] : 'inactive';
 	}
+}
+
+const other = (role) => (role === 'initiator' ? 'responder' : 'initiator');
+
+const isSource = (k) => k.name === 'source' || k.name === 'ssrc-group';
+
+const withSources = (description, sources) => ({ ...description, kids: [...description.kids.filter((k) => !isSource(k)), ...sources] });
+
+// sourcesByName parts what a source-add or source-remove names: the elements of each source, with its groups.
+function sourcesByName(jingle) {
+	const found = new Map();
+	for (const content of all(jingle, 'content')) {
+		const description = one(content, 'description', NS.rtp);
+		const kind = choice(description?.attrs.media ?? content.attrs.name, ['audio', 'video']);
+		const nameOf = new Map();
+		for (const s of bounded(all(description, 'source', NS.source), limits.sources)) {
+			const name = s.attrs.name ?? parameter(s, 'msid') ?? s.attrs.ssrc;
+			nameOf.set(s.attrs.ssrc, name);
+			if (!found.has(name)) found.set(name, { kind, sources: [] });
+			found.get(name).sources.push(s);
+		}
+		for (const g of bounded(all(description, 'ssrc-group', NS.source), limits.sources)) {
+			found.get(nameOf.get(one(g, 'source')?.attrs.ssrc))?.sources.push(g);
+		}
+	}
+	if (found.size === 0) throw new Malformed('no sources');
+	return found.values();
+}
+
+/** sourceContent is a content with nothing but its sources, as source-add has it. */
+export function sourceContent(content) {
+	const { attrs: a, kids } = one(content, 'description', NS.rtp);
+	return el('content', { creator: 'initiator', name: a.media, senders: 'both' }, el('description', { xmlns: NS.rtp, media: a.media }, kids.filter(isSource)));
 }
 
 function dataLines(port, transport) {

@@ -7,6 +7,7 @@ import { Media } from './media.js';
 import { Session } from './session.js';
 import { readSwitches, serverConfig } from './config.js';
 import { displayName, roomName } from './names.js';
+import { tilesOf } from './seats.js';
 
 const memory = {
 	get(key) {
@@ -64,7 +65,7 @@ class App extends Component {
 		});
 		this.session = new Session({ ...props, location, media: this.media });
 		this.session.addEventListener('change', () => this.#changed());
-		this.state = { name, room: props.room, panel: '', dialog: '', shortcuts: memory.get('shortcuts') !== false, blocked: false };
+		this.state = { name, room: props.room, panel: '', dialog: '', shortcuts: memory.get('shortcuts') !== false, blocked: false, pinned: undefined };
 		globalThis.parley = this.session; // for the curious, and for tests
 	}
 
@@ -89,7 +90,7 @@ class App extends Component {
 		memory.set('audio', this.media.on.audio);
 		memory.set('video', this.media.on.video);
 		if (roomOfPath() !== room) history.pushState(null, '', `/${encodeURIComponent(room)}${location.hash}`);
-		this.setState({ room, name, panel: '', dialog: '', blocked: false });
+		this.setState({ room, name, panel: '', dialog: '', blocked: false, pinned: undefined });
 		this.session.enter(room, name, password);
 	};
 
@@ -121,8 +122,9 @@ class App extends Component {
 	// Single keys act in the call only, and not where one writes (WCAG 2.1.4: they can be turned off).
 	#key = (e) => {
 		if (this.session.view.phase !== 'in' || e.ctrlKey || e.metaKey || e.altKey || e.repeat || e.isComposing || this.state.dialog) return;
-		if (e.key === 'Escape' && this.state.panel) {
-			this.#panel('');
+		if (e.key === 'Escape') {
+			if (this.state.panel) this.#panel('');
+			else if (this.state.pinned) this.setState({ pinned: null });
 			return;
 		}
 		if (!this.state.shortcuts || e.target.closest?.('input, textarea, select')) return;
@@ -133,6 +135,8 @@ class App extends Component {
 			s: () => media.share(!media.track.screen),
 			c: () => this.#panel(this.state.panel === 'chat' ? '' : 'chat'),
 			p: () => this.#panel(this.state.panel === 'people' ? '' : 'people'),
+			q: () => this.#panel(this.state.panel === 'quality' ? '' : 'quality'),
+			g: this.#stage,
 			i: this.#invite,
 			'?': () => this.setState({ dialog: 'help' }),
 		}[e.key.toLowerCase()];
@@ -141,13 +145,21 @@ class App extends Component {
 		act();
 	};
 
+	// stage shows who speaks, or whose screen is shared, large; or everybody alike again.
+	#stage = () => {
+		const tiles = tilesOf(this.session.view.members);
+		const large = this.state.pinned !== null && (this.state.pinned ?? tiles.findLast((t) => t.screen)?.key);
+		const { speaker } = this.session.view;
+		this.setState({ pinned: large ? null : (tiles.findLast((t) => t.screen) ?? tiles.find((t) => t.member.id === speaker) ?? tiles[0])?.key });
+	};
+
 	#toggle(kind) {
 		return this.media.set(kind, !(this.media.on[kind] && this.media.track[kind]));
 	}
 
 	#theme = () => globalThis.theme.next();
 
-	render(_, { name, room, panel, dialog, shortcuts, blocked }) {
+	render(_, { name, room, panel, dialog, shortcuts, blocked, pinned }) {
 		const { media, session } = this;
 		const { view } = session;
 		const close = () => this.setState({ dialog: '' });
@@ -158,9 +170,10 @@ class App extends Component {
 				audio: () => this.#toggle('audio'), video: () => this.#toggle('video'), screen: () => media.share(!media.track.screen), panel: this.#panel,
 				say: (text) => session.say(text), settings: () => this.setState({ dialog: 'settings' }), help: () => this.setState({ dialog: 'help' }), leave: this.#leave,
 				again: () => session.again(), blocked: (e) => { if (e.name === 'NotAllowedError') this.setState({ blocked: true }); },
-				unblock: () => { for (const v of document.querySelectorAll('video')) v.play().catch(() => {}); this.setState({ blocked: false }); },
+				pin: (key) => this.setState({ pinned: key }),
+				unblock: () => { for (const v of document.querySelectorAll('video, audio')) v.play().catch(() => {}); this.setState({ blocked: false }); },
 			};
-			return html`<${CallScreen} view=${view} media=${media} room=${room} link=${this.#link()} name=${name} panel=${panel} on=${on} blocked=${blocked} />${dialogs}`;
+			return html`<${CallScreen} view=${view} session=${session} pinned=${pinned} media=${media} room=${room} link=${this.#link()} name=${name} panel=${panel} on=${on} blocked=${blocked} />${dialogs}`;
 		}
 		if (view.phase === 'out') return html`<${Out} problem=${view.problem} name=${name === 'Guest' ? '' : name} room=${room} onAgain=${this.#again} onTheme=${this.#theme} />`;
 		return html`<${Lobby} key=${room} media=${media} name=${name === 'Guest' ? '' : name} room=${room} problem=${view.problem} ask=${view.ask} busy=${view.phase === 'entering'} step=${view.step}

@@ -142,9 +142,9 @@ export class Media extends EventTarget {
 		return this.track.screen !== null;
 	}
 
-	/** outgoing is the track that is to be sent: for video the screen if it is shared. */
+	/** outgoing is the track that is to be sent as "audio", "video" or "screen", or null. */
 	outgoing(kind) {
-		return kind === 'audio' ? this.track.audio : this.track.screen ?? this.track.video;
+		return this.track[kind];
 	}
 
 	/** list asks for the devices; their names are known once the user has allowed one. */

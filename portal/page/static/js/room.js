@@ -14,7 +14,8 @@ const NSJingle = 'urn:xmpp:jingle:1';
 
 // What this client can do (spec: the focus occupant), in the order in which the caps hash wants them.
 const features = [
-	'http://jabber.org/protocol/caps', NSInfo, 'http://jitsi.org/source-name', 'http://jitsi.org/tcc', 'urn:ietf:rfc:4588', 'urn:ietf:rfc:5761', 'urn:ietf:rfc:5888',
+	'http://jabber.org/protocol/caps', NSInfo, 'http://jitsi.org/source-name', 'http://jitsi.org/tcc', 'http://jitsi.org/receive-multiple-video-streams',
+	'http://jitsi.org/ssrc-rewriting-1', 'http://jitsi.org/rtp-mid-demux', 'urn:ietf:rfc:4588', 'urn:ietf:rfc:5761', 'urn:ietf:rfc:5888',
 	NSJingle, 'urn:xmpp:jingle:apps:dtls:0', 'urn:xmpp:jingle:apps:rtp:1', 'urn:xmpp:jingle:apps:rtp:audio', 'urn:xmpp:jingle:apps:rtp:video',
 	'urn:xmpp:jingle:transports:ice-udp:1', 'urn:xmpp:ping',
 ].sort();
@@ -49,8 +50,7 @@ export class Room extends EventTarget {
 		this.config = config;
 		this.shown = shown;
 		this.members = new Map(); // endpoint id to member, without ourselves and the focus
-		this.muted = { audio: false, video: false };
-		this.videoType = 'camera';
+		this.muted = { audio: false, video: false, screen: true };
 		this.joined = false;
 		this.messages = new Set();
 		this.onPresence = (e) => this.#presence(e.stanza);
@@ -128,17 +128,18 @@ export class Room extends EventTarget {
 		this.stream.removeEventListener('message', this.onMessage);
 	}
 
-	/** tell changes what our presence says of us: {shown, audio, video, videoType}, muted being true. */
-	tell({ shown, audio, video, videoType }) {
+	/** tell changes what our presence says of us: {shown, audio, video, screen}, muted being true. */
+	tell({ shown, audio, video, screen }) {
 		this.shown = shown ?? this.shown;
-		this.muted = { audio: audio ?? this.muted.audio, video: video ?? this.muted.video };
-		this.videoType = videoType ?? this.videoType;
+		this.muted = { audio: audio ?? this.muted.audio, video: video ?? this.muted.video, screen: screen ?? this.muted.screen };
 		if (this.joined) this.#sendPresence();
 	}
 
 	#sendPresence(...first) {
 		const { nick, muted } = this;
-		const sources = { [`${nick}-a0`]: { muted: muted.audio }, [`${nick}-v0`]: { muted: muted.video, videoType: this.videoType } };
+		const sources = { [`${nick}-a0`]: { muted: muted.audio }, [`${nick}-v0`]: { muted: muted.video, videoType: 'camera' } };
+		if (!muted.screen || this.everShared) sources[`${nick}-v1`] = { muted: muted.screen, videoType: 'desktop' };
+		this.everShared ||= !muted.screen;
 		this.stream.send(el('presence', { xmlns: 'jabber:client', to: this.address }, first,
 			el('stats-id', {}, `Page-${nick.slice(0, 3)}`),
 			this.ver && el('c', { xmlns: 'http://jabber.org/protocol/caps', hash: 'sha-1', node, ver: this.ver }),
@@ -271,15 +272,19 @@ function describe(id, p, user) {
 	} catch {
 		// Not JSON: nothing is known of the sources.
 	}
-	const own = (kind) => Object.entries(sources).filter(([name, s]) => s && name[id.length + 1] === kind);
-	const on = (kind) => own(kind).some(([, s]) => s.muted === false);
+	const list = Object.entries(sources).filter(([, s]) => s && typeof s === 'object').map(([name, s]) => ({
+		name, kind: name[id.length + 1] === 'a' ? 'audio' : 'video', screen: s.videoType === 'desktop', muted: s.muted !== false,
+	}));
+	const on = (kind, screen) => list.some((s) => s.kind === kind && !s.muted && (screen === undefined || s.screen === screen));
 	return {
 		id,
 		name: displayName(text(one(p, 'nick', NSNick)), 'Guest'),
 		moderator: item?.attrs.role === 'moderator',
-		audio: on('a'),
-		video: on('v'),
-		screen: own('v').some(([, s]) => s.muted === false && s.videoType === 'desktop'),
+		sources: list,
+		codecs: text(one(p, 'jitsi_participant_codecList')).toLowerCase().split(',').filter(Boolean),
+		audio: on('audio'),
+		video: on('video', false),
+		screen: on('video', true),
 	};
 }
 
@@ -289,7 +294,8 @@ function parts(jid = '') {
 	return at < 0 ? [jid, undefined] : [jid.slice(0, at), jid.slice(at + 1)];
 }
 
-function codecs() {
+/** codecs are the video codecs that this browser can decode. */
+export function codecs() {
 	const known = globalThis.RTCRtpSender?.getCapabilities?.('video')?.codecs ?? [];
 	const names = known.map((c) => c.mimeType.replace(/^video\//, '').toLowerCase());
 	return [...new Set(names)].filter((n) => ['av1', 'vp9', 'vp8', 'h264'].includes(n));

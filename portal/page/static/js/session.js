@@ -2,10 +2,10 @@
 // one object, view, that is replaced piece by piece. Event "change": view is another one.
 
 import { Stream, iceServers } from './stream.js';
-import { Room } from './room.js';
-import { Channel } from './channel.js';
-import { Call } from './call.js';
-import { callWords, endedWords, entryProblem, leftWords, mediaProblem, outWords, roomFull, streamProblem } from './words.js';
+import { Room, codecs } from './room.js';
+import { Gate } from './gate.js';
+import { Wishes } from './wishes.js';
+import { bridgeWords, callWords, endedWords, entryProblem, leftWords, mediaProblem, outWords, noBridge, streamProblem } from './words.js';
 
 const longestChat = 500; // messages that are kept
 
@@ -17,7 +17,7 @@ export class Session extends EventTarget {
 			phase: 'idle', // idle, entering, asking, in, out, refused
 			step: '', problem: '', ask: undefined,
 			server: { text: '', tone: 'busy' }, call: { text: '', tone: 'busy' },
-			members: [], messages: [], unread: 0, notice: '', subject: '', since: 0, me: '', peer: undefined, full: false, remote: undefined, path: undefined,
+			members: [], messages: [], unread: 0, notice: '', subject: '', since: 0, me: '', full: false, path: undefined, direct: false, speaker: undefined,
 		};
 		this.onMedia = () => this.#media();
 		media.addEventListener('change', this.onMedia);
@@ -26,6 +26,15 @@ export class Session extends EventTarget {
 			if (this.call?.state === 'failed') this.call.again();
 		};
 		addEventListener('online', this.onOnline);
+	}
+
+	/** call is the direct call, if there is one; bridge the session with the bridge. */
+	get call() {
+		return this.gate?.call;
+	}
+
+	get bridge() {
+		return this.gate?.bridge;
 	}
 
 	#show(changes) {
@@ -89,7 +98,6 @@ export class Session extends EventTarget {
 		const room = new Room(this.stream, this.name, { displayName: this.shown, config: this.config });
 		this.room = room;
 		room.muted = this.#muted();
-		room.videoType = this.media.track.screen ? 'desktop' : 'camera';
 		room.messages = this.seen ??= new Set();
 		const on = (type, handler) => room.addEventListener(type, (e) => {
 			if (this.room === room) handler(e);
@@ -102,7 +110,13 @@ export class Session extends EventTarget {
 		on('subject', (e) => this.#show({ subject: e.subject }));
 		on('out', (e) => this.#out(e.how));
 		on('jingle', (e) => this.#jingle(e));
+		on('focus', (e) => {
+			this.noBridge = !e.bridge;
+			this.#calls();
+		});
+		this.noBridge = false;
 		this.servers = this.#servers();
+		this.#openGate(room);
 		this.#show({ ...(again ? {} : { phase: 'entering' }), step: 'Entering the room…', members: [], full: false });
 		room.enter(this.password);
 	}
@@ -123,7 +137,8 @@ export class Session extends EventTarget {
 
 	#joined(again) {
 		this.#show({ phase: 'in', step: '', problem: '', me: this.room.me, since: again ? this.view.since : Date.now(), members: this.#members() });
-		this.#decide();
+		this.gate.members();
+		this.#calls();
 	}
 
 	#refused({ step, error }) {
@@ -155,108 +170,108 @@ export class Session extends EventTarget {
 		if (change === 'joined' && this.room.joined) this.#notice(`${member.name} is here`);
 		if (change === 'left') {
 			this.#notice(leftWords(member.name, how));
-			this.channels?.get(member.id)?.lost();
-			this.channels?.delete(member.id);
+			this.gate.gone(member.id);
 		}
 		this.#show({ members: this.#members() });
-		if (this.room.joined) this.#decide();
+		if (this.room.joined && change !== 'changed') this.gate.members();
+		this.#calls();
+	}
+
+	/** talking are the members with whom one talks: without a bridge, of three, only two do. */
+	talking() {
+		const { members, full } = this.view;
+		if (full) return [];
+		return this.noBridge && members.length > 1 && this.call ? members.filter((m) => m.id === this.call.id) : members;
 	}
 
 	#members() {
 		return [...this.room.members.values()].sort((a, b) => a.since - b.since);
 	}
 
-	// decide starts the call when there is exactly one other member; the lexically smaller endpoint id initiates.
-	#decide() {
-		const { members, me } = this.room;
-		if (this.call && !members.has(this.call.id)) this.#endCall();
-		if (!this.call && members.size === 1) {
-			const [peer] = members.values();
-			this.#startCall(this.#channel(peer.id), me < peer.id);
-		}
-		const full = !this.call && members.size > 1;
-		this.#show({ full, call: this.#callWords(), peer: this.call && members.get(this.call.id) });
-		if (full) this.#show({ call: { text: roomFull, tone: 'warn' } });
+	#openGate(room) {
+		const preferred = [...new Set([this.switches.videoCodec, 'vp8', 'vp9', 'av1', 'h264'])].filter((c) => codecs().includes(c));
+		const gate = new Gate({ room, ice: () => this.#ice(), media: this.media, preferred, location: this.location });
+		this.gate = gate;
+		this.ended = '';
+		const on = (type, handler) => gate.addEventListener(type, (e) => {
+			if (this.gate === gate) handler(e);
+		});
+		on('call', ({ ended }) => {
+			if (gate.call) this.ended = '';
+			if (ended) {
+				const member = room.members.get(ended.id);
+				this.ended = member ? endedWords(ended.by, ended.reason, member.name) : '';
+			}
+			if (['mending', 'failed'].includes(gate.call?.state) && this.lastCall !== gate.call.state) this.servers = this.#servers(); // credentials may be too old
+			this.lastCall = gate.call?.state;
+			this.#calls();
+		});
+		on('change', () => this.#calls());
+		on('sending', () => this.#show({}));
+		on('speaker', () => this.#calls());
+		this.wishes = new Wishes((constraints) => gate.bridge.wish(constraints));
 	}
 
-	#channel(id) {
-		this.channels ??= new Map();
-		let channel = this.channels.get(id);
-		if (!channel) {
-			channel = new Channel(this.room, id);
-			channel.videoType = this.room.videoType;
-			this.channels.set(id, channel);
-		}
-		return channel;
-	}
-
-	#startCall(channel, initiator) {
-		const call = new Call({ channel, initiator, ice: () => this.#ice(), outgoing: (kind) => this.media.outgoing(kind) });
-		this.call = call;
-		const on = (type, handler) => call.addEventListener(type, (e) => {
-			if (this.call === call) handler(e);
-		});
-		on('state', (e) => {
-			if (e.state === 'mending' || e.state === 'failed') this.servers = this.#servers(); // credentials may be too old
-			if (e.state === 'ended') return this.#callEnded(e);
-			return this.#show({ call: this.#callWords() });
-		});
-		on('path', () => this.#show({ call: this.#callWords(), path: call.path }));
-		on('tracks', () => this.#show({ remote: call.remote }));
-		this.#show({ remote: call.remote, peer: this.room.members.get(channel.id), call: this.#callWords() });
-		call.start();
+	// calls shows how the media travel.
+	#calls() {
+		const { gate, room } = this;
+		if (!gate || !room) return;
+		const { call, bridge, direct } = gate;
+		const { members } = room;
+		const full = this.noBridge && members.size > 1 && !call;
+		const alone = members.size === 0;
+		let words = { text: '', tone: 'busy' };
+		if (full) words = { text: noBridge, tone: 'warn' };
+		else if (!alone && !direct && (members.size > 1 || (bridge.carrying && bridge.state === 'connected'))) words = bridgeWords(bridge.state, call?.state === 'failed');
+		else if (call) words = this.#callWords();
+		else if (this.ended && !alone) words = { text: this.ended, tone: 'bad', again: true };
+		this.#show({ full, direct, call: words, path: call?.path, speaker: members.size > 1 ? bridge.speaker : undefined });
 	}
 
 	#callWords() {
 		const { call } = this;
-		if (!call) return { text: '', tone: 'busy' };
 		return callWords({
 			state: call.state, why: call.why, path: call.path, initiator: call.initiator, policy: this.switches.iceTransportPolicy,
 			name: this.room?.members.get(call.id)?.name ?? 'the other side', relayOffered: this.relayOffered, relays: call.relays, iceError: call.iceError,
 		});
 	}
 
-	// A call that the other side has ended while it stays in the room can begin again, by its wish or ours.
-	#callEnded({ by, reason }) {
-		const id = this.call.id;
-		const member = this.room?.members.get(id);
-		this.call = undefined;
-		const text = member ? endedWords(by, reason, member.name) : '';
-		this.#show({ remote: undefined, path: undefined, peer: undefined, call: text ? { text, tone: 'bad', again: true } : { text: '', tone: 'busy' } });
-		if (member && reason === 'replaced') this.#startCall(this.#channel(id), false);
+	/** track is what plays a source of a member, receiver where it comes in, sounds all that is heard. */
+	track(source) {
+		return this.gate?.track(source);
+	}
+
+	receiver(source) {
+		return this.gate?.receiver(source);
+	}
+
+	sounds() {
+		return this.gate?.sounds() ?? [];
 	}
 
 	/** again tries the call once more. */
 	again() {
-		if (this.call) this.call.again();
-		else if (this.room?.joined) this.#decide();
+		if (this.room?.joined) this.gate.again();
 	}
 
 	#endCall() {
-		const { call } = this;
-		this.call = undefined;
-		call?.close();
-		this.channels?.clear();
-		this.#show({ remote: undefined, path: undefined, peer: undefined, call: { text: '', tone: 'busy' } });
+		const { gate } = this;
+		this.gate = undefined;
+		this.wishes?.close();
+		gate?.close();
+		this.#show({ path: undefined, direct: false, speaker: undefined, full: false, call: { text: '', tone: 'busy' } });
 	}
 
 	#jingle(event) {
 		const { from, jingle } = event;
-		if (from === 'focus') return event.refuse({ condition: 'feature-not-implemented' }); // no bridge sessions here yet
-		if (!this.room.joined || !this.room.members.has(from)) return undefined;
-		if (jingle.attrs.action === 'session-initiate') {
-			if (this.call && this.call.id !== from) return event.refuse({ condition: 'resource-constraint' });
-			if (!this.call) this.#startCall(this.#channel(from), false);
-		}
-		const channel = this.channels?.get(from);
-		if (!channel) return event.refuse({ condition: 'item-not-found', jingle: 'unknown-session' });
+		if (!this.room.joined || !this.gate) return;
 		event.accept();
 		try {
-			channel.take(jingle);
+			this.gate.take(from, jingle);
 		} catch (error) {
+			if (!error.condition) console.error(error);
 			event.refuse(error.condition ? error : { condition: 'internal-server-error' });
 		}
-		return undefined;
 	}
 
 	#chat(message) {
@@ -278,16 +293,14 @@ export class Session extends EventTarget {
 
 	#muted() {
 		const { on, track } = this.media;
-		return { audio: !on.audio || !track.audio, video: !track.screen && (!on.video || !track.video) };
+		return { audio: !on.audio || !track.audio, video: !on.video || !track.video, screen: !track.screen };
 	}
 
 	#media() {
 		const muted = this.#muted();
-		const videoType = this.media.track.screen ? 'desktop' : 'camera';
-		const { room, call } = this;
-		if (room && (muted.audio !== room.muted.audio || muted.video !== room.muted.video || videoType !== room.videoType)) room.tell({ ...muted, videoType });
-		for (const channel of this.channels?.values() ?? []) channel.videoType = videoType;
-		call?.refresh();
+		const { room } = this;
+		if (room && ['audio', 'video', 'screen'].some((kind) => muted[kind] !== room.muted[kind])) room.tell(muted);
+		this.gate?.refresh();
 		for (const kind of ['audio', 'video', 'screen']) {
 			const error = this.media.error[kind];
 			if (error && error !== this.told?.[kind] && this.view.phase === 'in') this.#notice(mediaProblem(kind, error));

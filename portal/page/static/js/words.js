@@ -159,5 +159,30 @@ export function endedWords(by, reason, name) {
 	}
 }
 
-/** roomFull is what a third member is told. */
-export const roomFull = 'Rooms of three and more are not available on this server: you can read and write in the chat, and take part when only one other person is left.';
+/** bridgeWords is the state of the way through the bridge; instead is true where the direct way has failed. */
+export function bridgeWords(state, instead) {
+	switch (state) {
+		case 'connected': return { text: instead ? 'The other side cannot be reached directly; using the bridge' : 'Connected through the bridge', tone: 'good' };
+		case 'mending': return { text: 'The path to the bridge was lost; looking for another…', tone: 'warn', again: true };
+		default: return { text: 'Connecting to the bridge…', tone: 'busy' };
+	}
+}
+
+/** noBridge is what everybody in a room of three is told on a server without a bridge. */
+export const noBridge = 'Rooms of three and more are not available on this server: you can read and write in the chat, and take part when only one other person is left.';
+
+/**
+ * whyWords says why a picture comes as it does. wished is the height in pixels that this page asks for, high that of what
+ * comes; hidden that the page is in the background.
+ */
+export function whyWords({ muted, screen, direct, wished, hidden, forwarded, high, playing }) {
+	if (muted) return screen ? 'not shared' : 'camera off';
+	if (direct) return high ? 'directly from the other browser' : 'waiting for the first picture';
+	if (hidden) return 'this page is in the background';
+	if (wished === 0 || wished === undefined) return 'not visible here';
+	if (!playing || !forwarded) return 'the bridge does not send it yet';
+	if (!high) return 'waiting for a key frame';
+	if (high > wished) return 'the smallest that there is';
+	if (wished < 2 * high && wished <= 360) return 'small tile';
+	return wished >= 2 * high ? 'the sender has no more' : 'fits the tile';
+}

@@ -1,7 +1,7 @@
-// The call: the other one large, oneself small, the state in words above and the buttons below.
+// The call: the pictures in the middle, the state in words above and the buttons below.
 import { Component, html } from './html.js';
 import { Icon, RoundButton } from './icons.js';
-import { Face, Video } from './video.js';
+import { Tiles } from './tiles.js';
 import { Panel } from './panel.js';
 import { CopyLink } from './dialogs.js';
 
@@ -23,34 +23,9 @@ const Alone = ({ link, words }) => html`<div class="alone">
 	<${CopyLink} text=${link} />
 </div>`;
 
-const Remote = ({ view, speaker, onBlocked }) => {
-	const { peer, remote } = view;
-	const seen = peer.video && remote?.getVideoTracks().length > 0 && view.path !== undefined;
-	return html`<div class=${`tile remote ${peer.screen ? 'screen' : ''}`}>
-		<${Video} stream=${remote} contain=${peer.screen} hidden=${!seen} speaker=${speaker} onBlocked=${onBlocked} label=${`${peer.name}${peer.screen ? '’s screen' : ''}`} />
-		${seen ? null : html`<div class="blank"><${Face} name=${peer.name} id=${peer.id} /><p>${view.path === undefined ? '' : peer.video ? '' : 'Camera is off'}</p></div>`}
-		<p class="tag">${peer.audio ? null : html`<${Icon} name="micOff" /><span class="say">muted: </span>`}<bdi>${peer.name}</bdi>${peer.screen ? html` <span>shares the screen</span>` : null}</p>
-	</div>`;
-};
-
-const Self = ({ media, name, me }) => {
-	const track = media.track.screen ?? media.track.video;
-	return html`<div class="tile self">
-		${track ? html`<${Video} key=${track.id} stream=${selfStream(track)} muted mirrored=${!media.track.screen} contain=${Boolean(media.track.screen)} label="You" />`
-			: html`<div class="blank"><${Face} name=${name} id=${me} small /></div>`}
-		<p class="tag">${media.on.audio && media.track.audio ? null : html`<${Icon} name="micOff" />`}You${media.track.screen ? ' (screen)' : ''}</p>
-	</div>`;
-};
-
-const streams = new WeakMap();
-const selfStream = (track) => {
-	if (!streams.has(track)) streams.set(track, new MediaStream([track]));
-	return streams.get(track);
-};
-
 /** CallScreen shows a session that is in its room. */
 export class CallScreen extends Component {
-	render({ view, media, room, link, name, panel, on, blocked }) {
+	render({ view, session, media, room, link, name, panel, pinned, on, blocked }) {
 		const state = view.server.tone === 'bad' ? view.server : view.server.tone === 'busy' && view.call.tone !== 'bad' ? view.server : view.call.text ? view.call : { text: 'Connected to the server', tone: 'good' };
 		const audio = media.on.audio && media.track.audio;
 		const video = media.on.video && media.track.video;
@@ -64,21 +39,21 @@ export class CallScreen extends Component {
 				<${Timer} since=${view.since} />
 			</header>
 			<section class="stage" aria-label="Call">
-				${view.peer ? html`<${Remote} view=${view} speaker=${media.chosen.speaker} onBlocked=${on.blocked} />`
-					: view.members.length === 0 ? html`<${Alone} link=${link} />`
-					: html`<div class="alone"><h2>${view.full ? 'This call is full for now' : 'No call'}</h2><p id="full">${view.call.text}</p>
-						<p class="row"><button type="button" class="primary" onClick=${() => on.panel('chat')}><${Icon} name="chat" /> Open the chat</button></p></div>`}
-				<${Self} media=${media} name=${name} me=${view.me} />
+				${view.members.length === 0 ? html`<${Alone} link=${link} />`
+					: view.full ? html`<div class="alone"><h2>This call is full for now</h2><p id="full">${view.call.text}</p>
+						<p class="row"><button type="button" class="primary" onClick=${() => on.panel('chat')}><${Icon} name="chat" /> Open the chat</button></p></div>` : null}
+				<${Tiles} view=${view} session=${session} media=${media} name=${name} pinned=${pinned} onPin=${on.pin} onMore=${() => on.panel('people')} onBlocked=${on.blocked} />
 				<div class="toast" role="status" aria-live="polite">${view.notice ? html`<span>${view.notice}</span>` : null}</div>
 				${blocked ? html`<button type="button" class="primary sound" onClick=${on.unblock}>Turn the sound on</button>` : null}
 			</section>
-			${panel ? html`<${Panel} open=${panel} onOpen=${on.panel} onClose=${() => on.panel('')} messages=${view.messages} onSay=${on.say} me=${me} members=${view.members} link=${link} unread=${view.unread} />` : null}
+			${panel ? html`<${Panel} open=${panel} onOpen=${on.panel} onClose=${() => on.panel('')} messages=${view.messages} onSay=${on.say} me=${me} members=${view.members} session=${session} link=${link} unread=${view.unread} />` : null}
 			<nav class="dock" aria-label="Call controls">
 				<${RoundButton} icon=${audio ? 'mic' : 'micOff'} label=${audio ? 'Turn microphone off' : 'Turn microphone on'} keys="M" tone=${audio ? '' : 'off'} pressed=${!audio} onClick=${on.audio} />
 				<${RoundButton} icon=${video ? 'camera' : 'cameraOff'} label=${video ? 'Turn camera off' : 'Turn camera on'} keys="V" tone=${video ? '' : 'off'} pressed=${!video} onClick=${on.video} />
 				${navigator.mediaDevices?.getDisplayMedia ? html`<${RoundButton} icon="screen" label=${media.track.screen ? 'Stop sharing the screen' : 'Share the screen'} keys="S" tone=${media.track.screen ? 'active' : ''} pressed=${Boolean(media.track.screen)} onClick=${on.screen} />` : null}
 				<${RoundButton} icon="chat" label=${view.unread ? `Chat, ${view.unread} new` : 'Chat'} keys="C" badge=${view.unread} tone=${panel === 'chat' ? 'active' : ''} pressed=${panel === 'chat'} onClick=${() => on.panel(panel === 'chat' ? '' : 'chat')} />
 				<${RoundButton} icon="people" label=${`Who is here (${view.members.length + 1})`} keys="P" tone=${panel === 'people' ? 'active' : ''} pressed=${panel === 'people'} onClick=${() => on.panel(panel === 'people' ? '' : 'people')} />
+				<${RoundButton} icon="quality" label="What is sent, and why" keys="Q" tone=${`wide-only ${panel === 'quality' ? 'active' : ''}`} pressed=${panel === 'quality'} onClick=${() => on.panel(panel === 'quality' ? '' : 'quality')} />
 				<span class="gap"></span>
 				<${RoundButton} icon="settings" label="Settings" onClick=${on.settings} />
 				<${RoundButton} icon="help" label="Keys" keys="?" tone="wide-only" onClick=${on.help} />

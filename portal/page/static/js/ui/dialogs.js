@@ -30,6 +30,8 @@ export const keys = [
 	['S', 'share the screen'],
 	['C', 'open or close the chat'],
 	['P', 'who is here'],
+	['Q', 'what is sent, and why'],
+	['G', 'all as large as each other, or one large'],
 	['I', 'copy the link of this room'],
 	['?', 'this help'],
 	['Esc', 'close what is open'],

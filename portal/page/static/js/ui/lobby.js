@@ -65,7 +65,7 @@ export class Lobby extends Component {
 					${fixed && !busy ? html`<a class="quiet" href="/">Another room</a>` : null}
 				</form>
 			</div>
-			<p class="foot"><${Icon} name="check" /> Two people talk from browser to browser; picture and sound are encrypted.</p>
+			<p class="foot"><${Icon} name="check" /> Two people talk from browser to browser, more through the bridge of this server; picture and sound are encrypted.</p>
 		</main>`;
 	}
 }

@@ -1,7 +1,8 @@
-// The panel beside the call: the chat, and who is here.
+// The panel beside the call: the chat, who is here, and what is sent.
 import { Component, createRef, html } from './html.js';
 import { Icon, RoundButton } from './icons.js';
 import { Face } from './video.js';
+import { Quality } from './quality.js';
 import { CopyLink } from './dialogs.js';
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
@@ -86,14 +87,16 @@ const People = ({ me, members, link }) => html`<div class="people">
 	<${CopyLink} text=${link} />
 </div>`;
 
-/** Panel shows one of the two. */
-export const Panel = ({ open, onOpen, onClose, messages, onSay, me, members, link, unread }) => html`<aside class="panel" aria-label=${open === 'chat' ? 'Chat' : 'Who is here'}>
-	<header>
-		<div role="tablist" class="tabs">
-			<button type="button" role="tab" aria-selected=${String(open === 'chat')} onClick=${() => onOpen('chat')}>Chat${unread ? ` (${unread})` : ''}</button>
-			<button type="button" role="tab" aria-selected=${String(open === 'people')} onClick=${() => onOpen('people')}>People (${members.length + 1})</button>
-		</div>
-		<${RoundButton} small icon="close" label="Close" onClick=${onClose} />
-	</header>
-	${open === 'chat' ? html`<${Chat} messages=${messages} onSay=${onSay} />` : html`<${People} me=${me} members=${members} link=${link} />`}
-</aside>`;
+const names = { chat: 'Chat', people: 'Who is here', quality: 'What is sent' };
+
+/** Panel shows one of the three. */
+export const Panel = ({ open, onOpen, onClose, messages, onSay, me, members, session, link, unread }) => {
+	const tab = (name, words) => html`<button type="button" role="tab" aria-selected=${String(open === name)} onClick=${() => onOpen(name)}>${words}</button>`;
+	return html`<aside class="panel" aria-label=${names[open]}>
+		<header>
+			<div role="tablist" class="tabs">${tab('chat', `Chat${unread ? ` (${unread})` : ''}`)}${tab('people', `People (${members.length + 1})`)}${tab('quality', 'Quality')}</div>
+			<${RoundButton} small icon="close" label="Close" onClick=${onClose} />
+		</header>
+		${open === 'chat' ? html`<${Chat} messages=${messages} onSay=${onSay} />` : open === 'people' ? html`<${People} me=${me} members=${members} link=${link} />` : html`<${Quality} session=${session} />`}
+	</aside>`;
+};

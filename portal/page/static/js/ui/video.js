@@ -3,7 +3,7 @@
 import { Component, createRef, html } from './html.js';
 import { hue, initials } from '../names.js';
 
-/** Video shows a stream. The element is set from code: a stream is no attribute. */
+/** Video shows a stream, or plays one that is only sound. The element is set from code: a stream is no attribute. */
 export class Video extends Component {
 	constructor(props) {
 		super(props);
@@ -26,8 +26,9 @@ export class Video extends Component {
 		if (stream && v.paused) v.play().catch((error) => this.props.onBlocked?.(error));
 	}
 
-	render({ mirrored, contain, hidden, label }) {
-		return html`<video ref=${this.ref} class=${`${mirrored ? 'mirrored' : ''} ${contain ? 'contain' : ''} ${hidden ? 'unseen' : ''}`} autoplay playsinline aria-label=${label}></video>`;
+	render({ mirrored, contain, hidden, label, sound, onPlaying }) {
+		if (sound) return html`<audio ref=${this.ref} autoplay></audio>`;
+		return html`<video ref=${this.ref} class=${`${mirrored ? 'mirrored' : ''} ${contain ? 'contain' : ''} ${hidden ? 'unseen' : ''}`} autoplay playsinline onLoadedData=${onPlaying} aria-label=${label}></video>`;
 	}
 }
 
