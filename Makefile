@@ -1,4 +1,4 @@
-.PHONY: run test lint fuzz bench check docs jitsi
+.PHONY: run test lint fuzz bench check docs jitsi jitsi-bridge
 
 run: ## start everything with embedded defaults
 	go run ./cmd/parley serve
@@ -25,3 +25,7 @@ bench:
 
 jitsi: ## the real Jitsi client: LJM_JS=FILE is lib-jitsi-meet.min.js of a Jitsi Meet installation
 	LJM_JS=$(LJM_JS) PARLEY_PEERS=all go test -count=1 -v -timeout 15m ./internal/blackbox/jitsi
+
+RUNS ?= 1
+jitsi-bridge: ## meetings of the real Jitsi client on the bridge, RUNS times with each codec; LJM_JS as above
+	LJM_JS=$(LJM_JS) RUNS=$(RUNS) PARLEY_PEERS=all go test -count=1 -v -timeout 10h -run TestJitsiMeetings ./internal/blackbox/jitsi

@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,6 +21,12 @@ import (
 // drive runs clients in a room and returns the summary; the expectations are in the driver's words.
 func drive(t *testing.T, server *peertest.Parley, args ...string) map[string]any {
 	t.Helper()
+	return script(t, server, "testdata/run.mjs", args...)
+}
+
+// script runs clients by a script and returns its summary.
+func script(t *testing.T, server *peertest.Parley, file string, args ...string) map[string]any {
+	t.Helper()
 	lib, err := filepath.Abs(os.Getenv("LJM_JS"))
 	if err != nil {
 		t.Fatal(err)
@@ -27,10 +35,10 @@ func drive(t *testing.T, server *peertest.Parley, args ...string) map[string]any
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, peertest.Need(t, "node"), append([]string{
-		"testdata/run.mjs", "--lib", lib, "--playwright", playwright, "--chromium", peertest.Need(t, "chromium"),
+		file, "--lib", lib, "--playwright", playwright, "--chromium", peertest.Need(t, "chromium"),
 		"--url", "ws://" + server.HTTP + "/xmpp-websocket", "--domain", "localhost", "--muc", "muc.localhost",
 	}, args...)...)
 	var out, errs bytes.Buffer
@@ -74,7 +82,7 @@ func TestJitsiClientResumes(t *testing.T) {
 // of them leaving p2p for it; with signalled sources and with rewritten ones.
 func TestJitsiClientsOnTheBridge(t *testing.T) {
 	need(t)
-	server := peertest.StartParley(t, peertest.ParleyOptions{Args: []string{"--media", "127.0.0.1:0"}})
+	server := peertest.StartParley(t, peertest.ParleyOptions{})
 	for name, args := range map[string][]string{
 		"two":                  {"--clients", "2", "--expect", "remoteAudios==1", "--expect", "remoteVideos==1"},
 		"three, two were p2p":  {"--clients", "3", "--p2p", "--stagger", "3000", "--expect", "remoteAudios==2", "--expect", "remoteVideos==2"},
@@ -84,5 +92,25 @@ func TestJitsiClientsOnTheBridge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			drive(t, server, append(args, "--room", "bridge", "--one-browser", "--duration", "25", "--expect", "allJoined", "--expect", "minDecoded>50", "--expect", "seen['bridge-channel-open']>=2")...)
 		})
+	}
+}
+
+// TestJitsiMeetings plays testdata/meeting.mjs with each codec, RUNS times: two on the bridge, a late third, layers, what nobody
+// sees, who speaks, a second video, mute, leaving; then from p2p to the bridge and back. In each run another client has the
+// sources signalled, rewritten, and rewritten with mids.
+func TestJitsiMeetings(t *testing.T) {
+	need(t)
+	runs, err := strconv.Atoi(os.Getenv("RUNS"))
+	if err != nil {
+		t.Skip("make jitsi-bridge LJM_JS=FILE RUNS=1 runs this test")
+	}
+	server := peertest.StartParley(t, peertest.ParleyOptions{})
+	for run := range runs {
+		for _, codec := range []string{"av1", "vp9", "vp8", "h264"} {
+			t.Run(fmt.Sprint(codec, " ", run+1), func(t *testing.T) {
+				s := script(t, server, "testdata/meeting.mjs", "--codec", codec, "--turn", strconv.Itoa(run), "--room", fmt.Sprint(codec, run))
+				t.Logf("%v expectations in %v s", s["expectations"], s["seconds"])
+			})
+		}
 	}
 }
