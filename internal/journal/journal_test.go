@@ -271,6 +271,24 @@ func TestSharedTailIsWrittenOnce(t *testing.T) {
 	p.b.is(t, map[string]int{"x": 11111})
 }
 
+// A new file does not lean on the one before it.
+func TestSharedTailAcrossFiles(t *testing.T) {
+	dir := t.TempDir()
+	p := begin(t, dir, Options{})
+	p.a.set("x", 0)
+	tail := []byte("x")
+	p.a.part.AppendShared([]byte("+"), tail)
+	p.a.mu.Lock()
+	p.a.values["x"]++
+	p.a.mu.Unlock()
+	p.turn()
+	p.a.part.AppendShared([]byte("+"), tail)
+	p.Flush()
+	p.kill()
+	p = begin(t, dir, Options{})
+	p.a.is(t, map[string]int{"x": 2})
+}
+
 func TestReplacedFile(t *testing.T) {
 	dir := t.TempDir()
 	p := begin(t, dir, Options{Size: 64 << 10})

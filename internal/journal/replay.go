@@ -125,6 +125,7 @@ func scan(r io.Reader, size int64, f func(part uint64, record []byte) error) err
 	var at int64
 	var prefix [prefixSize]byte
 	var body, tail, joined []byte
+	said := false // there is a tail
 	for at < size {
 		next, err := readBody(r, prefix[:], body, size-at)
 		if err != nil {
@@ -139,12 +140,12 @@ func scan(r io.Reader, size int64, f func(part uint64, record []byte) error) err
 		part, k, record := head>>2, kind(head&3), body[n:]
 		if k != whole {
 			own, n := binary.Uvarint(record)
-			if k > again || n <= 0 || own > uint64(len(record)-n) {
+			if k > again || k == again && !said || n <= 0 || own > uint64(len(record)-n) {
 				return fmt.Errorf("before %d: %w", at, errDamaged)
 			}
 			record = record[n:]
 			if k == shared {
-				tail = append(tail[:0], record[own:]...)
+				tail, said = append(tail[:0], record[own:]...), true
 			}
 			joined = append(append(joined[:0], record[:own]...), tail...)
 			record = joined

@@ -75,12 +75,9 @@ func (j *Journal) turn() {
 }
 
 // retire keeps the old file for the next generation: to write where something was written before costs a fraction. Called
-// with write held.
+// with write held; the new generation is complete.
 func (j *Journal) retire() error {
 	old := j.old
-	if err := old.spoil(); err != nil {
-		return err
-	}
 	if len(old.mem) > 4*max(j.limit, leastMapped) { // from a time with more to say
 		j.old = nil
 		return old.close() // removeBefore removes it

@@ -77,7 +77,7 @@ func (j *Journal) shut() {
 func (j *Journal) failLocked(err error) {
 	j.mu.Lock()
 	j.on, j.buf, j.tail, j.broken = false, nil, nil, nil
-	j.written.Store(j.appended.Load())
+	j.appended.Add(1) // whoever flushes from now on waits for us
 	j.mu.Unlock()
 	j.spare = nil
 	for _, f := range []*file{j.old, j.file, j.spareFile} {
@@ -92,6 +92,7 @@ func (j *Journal) failLocked(err error) {
 		j.o.Log.Error("the journal cannot be removed", "err", left)
 	}
 	j.o.Events.Hurt(EventFail, "journal", "err", err.Error())
+	j.written.Store(j.appended.Load()) // only now: nobody's Flush returns while the files are there
 	signal(j.failed)
 }
 

@@ -90,6 +90,7 @@ func (s *Session) stanza(l *link, p *wire.Packet) (err error) {
 	if !s.repeats || !s.repeated(p) {
 		err = s.routed(l, p)
 	}
+	s.packet = nil
 	s.mu.Lock()
 	h := &s.handled
 	h.count++

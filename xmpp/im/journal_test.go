@@ -38,15 +38,18 @@ func keep(t testing.TB, h *Host, dir string, sessions returning) *journal.Journa
 	return j
 }
 
-// presences says what the host knows, one line a session that has told anybody of itself.
+// presences says what the host knows of sessions that have told anybody of themselves.
 func presences(h *Host) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []string
 	for _, list := range h.users {
 		for _, r := range list {
-			if r.presence != nil || len(r.directed) > 0 {
-				out = append(out, fmt.Sprintf("%s %q %d %q", r.Addr(), r.presence, r.priority, slices.Sorted(maps.Keys(r.directed))))
+			if r.presence != nil {
+				out = append(out, fmt.Sprintf("%s %q %d", r.Addr(), r.presence, r.priority))
+			}
+			if len(r.directed) > 0 {
+				out = append(out, fmt.Sprintf("%s %q", r.Addr(), slices.Sorted(maps.Keys(r.directed))))
 			}
 		}
 	}
