@@ -113,7 +113,7 @@ func TestHF8WhatWasCommittedIsSaidOnce(t *testing.T) {
 		if ann.holds() != 0 {
 			t.Error("said again it is not acknowledged")
 		}
-		last, l := next.again(append(records, k.all()...), all) // killed again, before bob has said his again
+		last, _ := next.again(append(records, k.all()...), all) // killed again, before bob has said his again
 		ann, bob = last.clients["ann@x/1"], last.clients["bob@x/1"]
 		if got := fmt.Sprint(said(ann), said(bob)); got != "[] []" {
 			t.Errorf("after the second kill they hear %s", got)
@@ -130,7 +130,6 @@ func TestHF8WhatWasCommittedIsSaidOnce(t *testing.T) {
 		if got := fmt.Sprint(said(ann), said(bob)); got != "[two] [two]" {
 			t.Errorf("said anew they hear %s", got)
 		}
-		_ = l
 		next.close()
 		last.close()
 	})
@@ -142,7 +141,6 @@ func TestTheStoreKnowsBetter(t *testing.T) {
 		ann, bob := w.client("ann@x/1"), w.client("bob@x/1")
 		ann.join("r", "ann")
 		bob.join("r", "bob")
-		temporary := j.all()
 		say := func(c *client) { c.send("<message to='r@muc.x' type='groupchat'><body>a</body></message>") }
 		say(ann)
 		said := j.all()
@@ -157,12 +155,11 @@ func TestTheStoreKnowsBetter(t *testing.T) {
 			t.Errorf("they are told %s", got)
 		}
 		other, _ := next.again(append(said, k.all()...), all) // and that is in the journal now
-		if was, is := r.dump(), other.roomState("r@muc.x").dump(); was != is {
+		if was, is := next.dump("r@muc.x"), other.dump("r@muc.x"); was != is {
 			t.Errorf("was\n%s\nis\n%s", was, is)
 		}
 		other.close()
 		next.close()
-		_ = temporary
 
 		persistent := j.all()
 		ann.admin("r", "<item affiliation='outcast' jid='bob@x'/>")

@@ -30,11 +30,11 @@ func (c *conference) accept(m *member, o *muc.Occupant, j *jingle.Jingle) (why *
 		if offer == nil {
 			return bad("a content that was not offered"), "sdp.reject"
 		}
+		if answer.Name == contentData {
+			continue // clients give it no description; it is on the same transport, and there is nothing to agree about
+		}
 		if answer.Description == nil || answer.Description.Media != offer.Description.Media {
 			return bad("a content without its description"), "sdp.reject"
-		}
-		if answer.Name == contentData {
-			continue // on the same transport, with nothing to agree about
 		}
 		if why := agree(&receive, offer.Description, answer.Description, answer.Senders == jingle.RejectedContent); why != nil {
 			return why, "sdp.reject"

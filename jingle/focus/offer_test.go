@@ -349,7 +349,7 @@ func TestDataChannelWhereThereIsNoWebSocket(t *testing.T) {
 	}
 	sctp := "<sctpmap xmlns='urn:xmpp:jingle:transports:dtls-sctp:1' number='5000' protocol='webrtc-datachannel' streams='1024'/></transport>"
 	answer := contents(microphone("aaaaaaaa", 100), camera("aaaaaaaa", 101)) + "<content creator='initiator' name='data' senders='both'>" +
-		"<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='application'/>" + strings.Replace(clientTransport, "</transport>", sctp, 1) + "</content>"
+		strings.Replace(clientTransport, "</transport>", sctp, 1) + "</content>"
 	if got := p.jingle("bbbbbbbb", jingle.SessionAccept, strings.ReplaceAll(answer, "aaaaaaaa", "bbbbbbbb")); got != "bad-request" {
 		t.Errorf("a data channel that was not offered: %q", got)
 	}

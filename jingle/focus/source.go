@@ -266,8 +266,6 @@ func (c *conference) tell(m *member) {
 	if m.stage != active || m.receive.Rewriting || m.at == c.revision {
 		return
 	}
-	before := m.known
-	defer func() { c.changed = c.changed || m.known != before }()
 	m.at = c.revision
 	var add, remove []jingle.OwnedSources
 	change := func(owner string, to toldOf) {
@@ -292,13 +290,8 @@ func (c *conference) tell(m *member) {
 		change(owner, toldOf{})
 	}
 	c.signal(m, jingle.SourceRemove, remove)
-	switch id := c.signal(m, jingle.SourceAdd, add); {
-	case id != "":
+	if id := c.signal(m, jingle.SourceAdd, add); id != "" {
 		m.waiting = append(m.waiting, notice{id, c.revision})
-	case len(m.waiting) > 0: // nothing new to it
-		m.waiting[len(m.waiting)-1].at = c.revision
-	default:
-		m.known = c.revision
 	}
 }
 

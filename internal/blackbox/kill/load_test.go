@@ -19,6 +19,7 @@ const window = 8
 // speaker says things in the round's room and in the hall, with stream management on.
 type speaker struct {
 	name string
+	nick string // in the rooms; that of a former guest is taken while his session waits for him
 	door door
 	c    *peertest.Client
 	id   string // of the session
@@ -29,6 +30,7 @@ type speaker struct {
 	mu    sync.Mutex  // guards what follows
 	sent  [][2]string // stanzas since <enabled/>, in order: room and id of messages, empty for others
 	acked int
+	got   int // stanzas that came
 }
 
 // clerk owns the rooms and changes what is set about them.
@@ -54,9 +56,13 @@ func (w *world) enter(k *clerk, speakers []*speaker) {
 			s.c = w.login(t, s.door, s.name, fmt.Sprint("r", w.round))
 			s.c.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
 			s.id = peertest.Attr(s.c.Await("<enabled"), "id")
+			s.nick = s.name
+			if s.name == "guest" {
+				s.nick = fmt.Sprint("guest", w.round)
+			}
 			for _, room := range []string{hall, w.room} {
 				s.sent = append(s.sent, [2]string{})
-				s.c.Send(join(room, s.name, 0))
+				s.c.Send(join(room, s.nick, 0))
 				entered(t, s.c, room)
 			}
 		}
@@ -116,7 +122,7 @@ func (s *speaker) read(w *world) {
 		case strings.HasPrefix(e, "<message") && strings.Contains(e, "<body"):
 			room, nick, _ := strings.Cut(peertest.Attr(start, "from"), "/")
 			w.kept.saw(room, peertest.Attr(start, "id"))
-			if nick == s.name {
+			if nick == s.nick {
 				<-s.free
 			}
 		case strings.HasPrefix(e, "<message"), strings.HasPrefix(e, "<presence"), strings.HasPrefix(e, "<iq"):
@@ -124,6 +130,9 @@ func (s *speaker) read(w *world) {
 			continue
 		}
 		h++
+		s.mu.Lock()
+		s.got = h
+		s.mu.Unlock()
 	}
 }
 
