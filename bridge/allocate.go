@@ -86,8 +86,7 @@ func (o *egress) project(e *Endpoint, audio, video []candidate) {
 		if !s.pooled && s.source != nil && !s.source.gone && s.ssrc == s.source.ssrc {
 			return false
 		}
-		s.point(nil)
-		delete(o.slots, s.ssrc)
+		o.leave(s)
 		return true
 	}
 	o.audio = slices.DeleteFunc(o.audio, gone)
@@ -240,14 +239,12 @@ func (e *Endpoint) aim(c *Conference) {
 			index, spatial = s.want.stream, guess(s.want.height)
 		}
 		s.want.stream, s.want.spatial, s.want.temporal = index, spatial, temporalFor(s.want.rate)
+		if at := s.current; ok && at != nil && at.index != index && !s.source.levels.streams[at.index].alive {
+			s.stop() // nothing comes any more of what it gets
+		}
 		switch {
 		case s.replay != nil || s.current == nil:
 			if !s.resume(b, leg, d, &room) && ok {
-				s.source.request(b, index)
-			}
-		case ok && s.current.index != index && !s.source.levels.streams[s.current.index].alive: // nothing comes of what it gets
-			s.stop()
-			if !s.resume(b, leg, d, &room) {
 				s.source.request(b, index)
 			}
 		case ok && (s.current.index != index || s.spatial != spatial):

@@ -132,6 +132,7 @@ func (e *Endpoint) renew(wish *api.Endpoint) {
 		e.consent.Store(false)
 		e.receive.reset()
 		e.told = nil
+		e.out.renew()
 	}
 	d := newDialect(wish.Receive)
 	if old := e.dialect.Load(); old.rewriting != d.rewriting || old.midDemux != d.midDemux {
@@ -239,12 +240,19 @@ func (c *Conference) remove(e *Endpoint) {
 	}
 }
 
+// renew begins with new keys: no SSRC has a past.
+func (o *egress) renew() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.clear()
+	clear(o.trails)
+}
+
 // clear takes all slots away.
 func (o *egress) clear() {
 	for _, s := range o.slots {
-		s.point(nil)
+		o.leave(s)
 	}
-	clear(o.slots)
 	o.audio, o.video = nil, nil
 }
 

@@ -60,7 +60,8 @@ func (e *Endpoint) RTCP(b *udp.Batch, compound []byte, at time.Time) {
 	}
 }
 
-// nack answers a NACK from the stores.
+// nack answers a NACK from the stores. They keep video only: NACK is not offered for audio, which is repaired by the codec's FEC
+// or by RED, and of which a retransmission would come too late more often than not.
 func (e *Endpoint) nack(b *udp.Batch, c *rtp.Control, at time.Time) {
 	leg, d := e.ready()
 	_, media, ok := c.Feedback()
@@ -142,7 +143,7 @@ func (s *slot) report(b *udp.Batch, id uint32, r rtp.SenderReport) {
 	out := &s.receiver.out
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	if s.current == nil || s.currentID != id || s.packets == 0 || out.closed {
+	if s.current == nil || s.currentID != id || s.clock == 0 || out.closed {
 		return
 	}
 	r.SSRC, r.Timestamp, r.Packets, r.Octets = s.ssrc, r.Timestamp+s.shift, s.packets, s.octets

@@ -136,6 +136,7 @@ func (e *Endpoint) Message(data []byte, text bool) {
 type egress struct {
 	mu       sync.Mutex       // guards what follows; the Leg is called under it
 	slots    map[uint32]*slot // by SSRC
+	trails   map[uint32]trail // of SSRCs that no slot has any more
 	audio    []*slot
 	video    []*slot
 	sequence uint16 // transport-wide
@@ -144,12 +145,12 @@ type egress struct {
 	repair   rtp.Packet // that is sent again
 	again    packet     // of a replay
 	report   []byte     // scratch for RTCP
-	uses     uint64     // counts slots that were turned off
+	uses     uint64     // counts slots that were turned off, and SSRCs that went
 	budget   controlBudget
 	closed   bool
 }
 
 func (o *egress) reset() {
-	o.slots = make(map[uint32]*slot)
+	o.slots, o.trails = make(map[uint32]*slot), make(map[uint32]trail)
 	o.budget.reset()
 }

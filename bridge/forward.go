@@ -140,8 +140,10 @@ func renumber(payload []byte, k kind, note uint32) {
 	}
 }
 
-// repair sends again what had a sequence number, as a retransmission (RFC 4588) when the receiver has that, else as it was.
-// It reports whether it could. The caller holds egress.mu.
+// repair sends again what had a sequence number, as a retransmission (RFC 4588), and reports whether it could. A receiver
+// without RTX is given nothing: the packet would have the number that it had, and other bits (the time at which it is sent, the
+// transport-wide number), so that one keystream would encrypt both (RFC 3711 §9.1). It gets a key frame instead. The caller
+// holds egress.mu.
 func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 	o, ok := s.order.Origin(seq)
 	if !ok || !o.Sent {
@@ -168,12 +170,16 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 	}
 	from := st.source.owner.dialect.Load()
 	k, ids := from.kinds[p.PayloadType()], from.rewrite.IDs
-	payload := d.payload[k]
-	again := d.rtx[payload]
+	again := d.rtx[d.payload[k]]
+	if s.rtx == 0 || again == 0 {
+		if st == s.current {
+			s.source.request(b, st.index)
+		}
+		return false
+	}
 	*h = rtp.Header{
-		PayloadType: payload, SSRC: s.ssrc, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
-		Sequence: seq, Timestamp: p.Timestamp() + o.Shift, Marker: o.Note&noteMarker != 0, TransportCC: out.sequence,
-		Align: align, // as it was sent
+		PayloadType: again, SSRC: s.rtx, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
+		Sequence: s.repairs, Timestamp: p.Timestamp() + o.Shift, Marker: o.Note&noteMarker != 0, TransportCC: out.sequence,
 	}
 	if v := p.Extension(ids.DependencyDescriptor); o.Note&noteDescriptor != 0 && len(v) >= 3 && len(v) <= len(out.scratch) {
 		h.Descriptor = out.scratch[:copy(out.scratch[:], v)]
@@ -184,27 +190,17 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 		s.receiver.drop(DropRoom)
 		return false
 	}
-	var w rtp.Written
-	var err error
-	if s.rtx != 0 && again != 0 {
-		h.PayloadType, h.SSRC, h.Sequence = again, s.rtx, s.repairs
-		w, err = d.rewrite.WriteRTX(room, p, ids, h, seq)
-	} else {
-		w, err = d.rewrite.Write(room, p, ids, h)
-	}
+	w, err := d.rewrite.WriteRTX(room, p, ids, h, seq)
 	if err != nil {
-		leg.Commit(b, 0, h.SSRC, false)
+		leg.Commit(b, 0, s.rtx, false)
 		return false
 	}
-	end := w.Size - w.Padding
-	renumber(room[end-len(p.Payload()):end], k, o.Note)
+	renumber(room[w.Size-len(p.Payload()):w.Size], k, o.Note)
 	if w.TransportCC != 0 {
 		out.sequence++
 	}
-	if h.SSRC == s.rtx {
-		s.repairs++
-	}
-	leg.Commit(b, w.Size, h.SSRC, true)
+	s.repairs++
+	leg.Commit(b, w.Size, s.rtx, true)
 	return true
 }
 

@@ -3,11 +3,13 @@ package bridge
 import (
 	"slices"
 	"time"
+
+	"parley/bridge/rtp"
 )
 
 const (
 	missingKept = 256                    // packets of a stream that are asked for at the same time
-	missingGap  = 128                    // more than so many lost at once: a key frame costs less
+	missingGap  = rtp.MaxGap             // more than so many lost at once: a key frame costs less
 	missingFor  = time.Second            // a packet is asked for so long
 	missingWait = 100 * time.Millisecond // and so often
 )

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"parley/bridge/api"
 	"parley/bridge/rtp"
 )
 
@@ -102,16 +104,47 @@ func TestNackOfAReceiverIsAnsweredFromTheStore(t *testing.T) {
 			t.Errorf("retransmission %d is not what was sent", i)
 		}
 	}
-	// Without RTX, the packet comes again as it was.
-	w.now = w.now.Add(time.Second)
-	w.bridge.Endpoint("c", "b").dialect.Load().rtx = [128]uint8{}
-	before := len(b.packets)
-	w.control("b", rtp.AppendNACK(nil, 9, 2000, []uint16{original[4].Sequence()}))
-	if len(b.packets) != before+1 {
-		t.Fatal("no answer without RTX")
-	}
-	if p := b.packets[before]; p.SSRC() != 2000 || p.Sequence() != original[4].Sequence() || !bytes.Equal(p.Payload(), original[4].Payload()) {
-		t.Error("what was sent again is not what was sent")
+}
+
+// Without RTX nothing is sent twice under one sequence number, whatever is asked for: of what was lost a key frame makes good.
+func TestNackWithoutRTXIsAnsweredByAKeyFrame(t *testing.T) {
+	withoutRTX := slices.DeleteFunc(slices.Clone(payloads), func(p api.Payload) bool { return p.Name == "rtx" })
+	for _, c := range []struct {
+		name   string
+		change func(*api.Endpoint)
+		source api.Source
+	}{
+		{"the receiver has none", func(e *api.Endpoint) { e.Receive.Payloads = withoutRTX }, videoSource("a-v0", 2000, 1)},
+		{"the source has none", nil, api.Source{Name: "a-v0", Kind: api.Video, SSRCs: []uint32{2000}}},
+	} {
+		w := newWorld(t)
+		w.join("a", nil, audioSource("a-a0", 1000), c.source)
+		w.join("b", c.change)
+		w.wants("b", 720)
+		cam := &camera{w: w, id: "a", ssrc: 2000, seq: 100, skip: func(n int) bool { return n == 5 }}
+		cam.frame(true)
+		for i := range 8 {
+			cam.frame(false)
+			w.send("a", in{ssrc: 1000, seq: uint16(i), payload: 111, level: 30, body: []byte("x")})
+		}
+		w.pass(time.Second)
+		a, b := w.legs["a"], w.legs["b"]
+		video, audio, asked := b.of(2000), b.of(1000), a.plis(2000)
+		nack := func(ssrc uint32, seq uint16) { w.control("b", rtp.AppendNACK(nil, 9, ssrc, []uint16{seq})) }
+		nack(2000, video[0].Sequence()+5) // the bridge has not got it either
+		nack(2000, video[0].Sequence()+5000)
+		nack(1000, audio[3].Sequence())
+		if n := a.plis(0); n != asked {
+			t.Errorf("%s: %d key frames asked for what no key frame makes good", c.name, n-asked)
+		}
+		nack(2000, video[3].Sequence())
+		nack(2000, video[7].Sequence())
+		if n := a.plis(2000); n != asked+1 {
+			t.Errorf("%s: %d key frames asked for, want 1", c.name, n-asked)
+		}
+		if n := len(b.packets); n != len(video)+len(audio) {
+			t.Errorf("%s: %d packets were sent again", c.name, n-len(video)-len(audio))
+		}
 	}
 }
 

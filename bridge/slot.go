@@ -42,7 +42,7 @@ type slot struct {
 	sequel   codec.Sequel
 	shift    uint32 // outgoing timestamp less incoming one
 	payload  uint8  // type of the newest packet
-	clock    uint32
+	clock    uint32 // and its clock rate; 0: nothing was sent since it turned to the stream
 	sentAt   time.Time
 	sent     bool // something, ever
 	packets  uint32
@@ -69,16 +69,25 @@ type recent struct {
 	stream *stream
 }
 
+// newSlot makes a slot with SSRCs that no other one of the receiver has. The caller holds egress.mu.
 func newSlot(receiver *Endpoint, video bool, ssrc, rtx uint32, mid string) *slot {
 	lookback := lookbackAudio
 	if video {
 		lookback = lookbackVideo
 	}
-	// The first sequence number is below half a cycle: SRTP guesses the rollover counter (RFC 3711 §3.3.1).
-	return &slot{
-		receiver: receiver, video: video, ssrc: ssrc, rtx: rtx, mid: mid, repairs: uint16(rand.Uint32N(1 << 15)),
-		order: rtp.NewContinuity(lookback, uint16(rand.Uint32N(1<<15)), rand.Uint32()),
+	s := &slot{receiver: receiver, video: video, ssrc: ssrc, rtx: rtx, mid: mid}
+	// The first sequence number under new keys is below half a cycle: SRTP guesses the rollover counter (RFC 3711 §3.3.1).
+	next, newest := uint16(rand.Uint32N(1<<15)), rand.Uint32()
+	if t, ok := receiver.out.recall(ssrc); ok {
+		next, newest = t.next, t.newest
+		s.sent, s.sentAt, s.packets, s.octets = true, t.at, t.packets, t.octets
 	}
+	s.order = rtp.NewContinuity(lookback, next, newest)
+	s.repairs = uint16(rand.Uint32N(1 << 15))
+	if t, ok := receiver.out.recall(rtx); ok && rtx != 0 {
+		s.repairs = t.next
+	}
+	return s
 }
 
 // point points the slot at a source, or at none.
@@ -99,7 +108,7 @@ func (s *slot) turn(p *packet) {
 	if s.sent {
 		advance = max(rtp.Ticks(p.at.Sub(s.sentAt), p.clock), 1)
 	}
-	s.current, s.currentID = p.stream, p.id
+	s.current, s.currentID, s.clock = p.stream, p.id, 0
 	s.order.Switch(p.id, advance)
 	s.pictures.Switch()
 	s.sequel.Switch()

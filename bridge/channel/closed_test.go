@@ -56,8 +56,13 @@ func TestTheEndpointIsToldOfTheEnd(t *testing.T) {
 		t.Errorf("told of %v", end)
 	}
 
+	other := newStream(t)
+	ticket.Data(other.send, other.close)
+	other.expect(ServerHello{Version: "test"})
+
 	// A channel that is expired ends with its endpoint, which knows.
 	last := b.greeted(t, ticket)
+	other.expectShut() // replaced
 	ticket.Expire()
 	last.expectClose(CloseExpired, "expired")
 	e.expectClosed(t, 2)

@@ -36,6 +36,11 @@ type Child struct {
 
 	// Fits reports that a bridge that is found, and has announced this, is the one that is wished; nil: it always is.
 	Fits func(setup json.RawMessage) bool
+	// Heard returns when the bridge was heard last (Client.Heard); nil: nobody listens. One that has said nothing for Silence, 0 is
+	// 30 s, hangs: it is killed, and started again.
+	Heard   func() time.Time
+	Silence time.Duration
+
 	// News is told what a bridge that is up has announced, or why none could be started; nil: the log is told of the latter.
 	// It is called by Run, one call after the other.
 	News func(setup json.RawMessage, err error)
@@ -76,7 +81,10 @@ func (c *Child) Run(ctx context.Context) error {
 			continue
 		}
 		news(b.setup, nil)
-		if b.wait(ctx) != nil {
+		unwatch := c.watch(b)
+		err = b.wait(ctx)
+		unwatch()
+		if err != nil {
 			return c.end(b)
 		}
 		lived := time.Since(b.since)
@@ -86,6 +94,43 @@ func (c *Child) Run(ctx context.Context) error {
 			deaths = 0
 		}
 	}
+}
+
+// looks is how often a bridge is looked at before it is killed. What counts is in how many of them in a row it had said nothing,
+// and not how long that was: it was not silent while the front itself was stopped.
+const looks = 30
+
+// watch kills a bridge that hangs, until the function that it returns is called.
+func (c *Child) watch(b *bridge) (unwatch func()) {
+	if c.Heard == nil {
+		return func() {}
+	}
+	silence := c.Silence
+	if silence == 0 {
+		silence = silent
+	}
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(silence / looks)
+		defer tick.Stop()
+		last := c.Heard()
+		for missed := 0; missed < looks; missed++ {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+			if at := c.Heard(); !at.Equal(last) {
+				last, missed = at, -1
+			}
+		}
+		c.Log.Error("the bridge hangs and is killed", "pid", b.pid, "silent", silence)
+		if err := b.signal(syscall.SIGKILL); err != nil {
+			c.Log.Error("the bridge cannot be killed", "pid", b.pid, "err", err)
+		}
+	}()
+	return func() { close(end); <-ended }
 }
 
 // pause waits, and reports whether to go on.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/bridge/api"
@@ -34,7 +35,8 @@ type Client struct {
 	cfg ClientConfig
 	id  string // of the front
 
-	wake chan struct{} // holds a token when there may be something to send
+	wake  chan struct{} // holds a token when there may be something to send
+	heard atomic.Pointer[time.Time]
 
 	mu     sync.Mutex // guards what follows
 	wished map[string]*wish
@@ -122,6 +124,21 @@ func (c *Client) Info() (hello api.Hello, there bool) {
 	return c.hello, c.there
 }
 
+// Heard returns when the bridge has said something last. While nobody listens, before Run and while that delivers an event, that
+// is now.
+func (c *Client) Heard() time.Time {
+	if at := c.heard.Load(); at != nil {
+		return *at
+	}
+	return time.Now()
+}
+
+// hears notes that the bridge was heard just now.
+func (c *Client) hears() {
+	now := time.Now()
+	c.heard.Store(&now)
+}
+
 // push queues a wish that is not on its way; without a bridge there is no queue, and begin makes it. Called with mu held.
 func (c *Client) push(w *wish) {
 	if c.there && !w.queued && !w.flying {
@@ -144,6 +161,16 @@ func (c *Client) rouse() {
 // ones.
 func (c *Client) Run(ctx context.Context, events func(api.Event)) error {
 	const first, most = 10 * time.Millisecond, 250 * time.Millisecond
+	c.hears()
+	defer c.heard.Store(nil)
+	deliver := events
+	events = func(e api.Event) {
+		last := c.heard.Swap(nil)
+		deliver(e)
+		if c.heard.Store(last); e != (api.Event{}) {
+			c.hears()
+		}
+	}
 	said := ""
 	for pause := first; ; pause = min(2*pause, most) {
 		greeted, err := c.connect(ctx, events)
@@ -189,6 +216,9 @@ func (c *Client) connect(ctx context.Context, events func(api.Event)) (greeted b
 		return false, err
 	}
 	m, err := l.read(greeting)
+	if err == nil {
+		c.hears()
+	}
 	switch {
 	case err != nil:
 		return false, err
@@ -268,6 +298,7 @@ func (c *Client) readAll(l *conn, events func(api.Event)) error {
 		if err != nil {
 			return err
 		}
+		c.hears()
 		switch {
 		case m.Event != nil && m.Event.Hello == nil:
 			events(*m.Event)

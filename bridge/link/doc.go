@@ -16,7 +16,9 @@
 //	{"ping": true}                             {"ping": true}
 //
 // The front speaks first, and the bridge answers with its Hello. Anything out of place closes the connection and is
-// counted. Each side pings when it has had nothing to say for 10 s, and gives up a peer that it has not heard for 30 s.
+// counted. The front pings when it has had nothing to say for 10 s, and the bridge each 10 s, after its core has answered: one
+// whose core is stuck says nothing more. Each side gives up a peer that it has not heard for 30 s, and a bridge that is our child
+// is killed then and started again.
 //
 // Both directions are level-triggered, so that a slow peer costs no more memory than there is state: of a conference the
 // front keeps the newest wish, sends one at a time, and the next one when the bridge has acknowledged it; of an endpoint

@@ -148,6 +148,7 @@ type toy struct {
 	applied []api.Conference // all of them
 	drained bool
 	gate    chan struct{} // if set, Apply waits for it
+	lost    chan struct{} // if set, Snapshot waits for it
 }
 
 func newToy() *toy { return &toy{have: make(map[string]api.Conference)} }
@@ -188,6 +189,9 @@ func (b *toy) Apply(c api.Conference) {
 }
 
 func (b *toy) Snapshot() map[string]uint64 {
+	if b.lost != nil {
+		<-b.lost
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all := make(map[string]uint64)

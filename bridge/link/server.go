@@ -18,6 +18,10 @@ import (
 // Grace is how long conferences go on without a front.
 const Grace = 5 * time.Minute
 
+// errStuck says that the core has not come back from an Apply for too long. Such a bridge says nothing more, so that its front
+// has it killed (Child).
+var errStuck = errors.New("link: the core is stuck")
+
 // ErrAlone is what Server.Run returns when no front has come within the grace.
 var ErrAlone = errors.New("link: no front for too long")
 
@@ -191,8 +195,9 @@ type session struct {
 	done   chan struct{} // closed when its goroutines have ended
 	awake  chan struct{} // holds a token when there is something to say
 
-	mu   sync.Mutex // guards acks
-	acks []applied
+	mu    sync.Mutex // guards what follows
+	acks  []applied
+	since time.Time // when the core was given the wish that it applies; zero: it applies none
 }
 
 func (f *session) wake() {
@@ -220,7 +225,12 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 		return
 	}
 	f := &session{conn: c, server: s, front: m.Front.ID, done: make(chan struct{}), awake: make(chan struct{}, 1)}
-	if why := s.take(f, m.Front); why != "" {
+	why, err := s.take(f, m.Front)
+	if err != nil {
+		s.cfg.Events.Hurt("bridge.stuck", remote(nc), "err", err.Error())
+		return
+	}
+	if why != "" {
 		s.cfg.Events.Reject("bridge.refused", remote(nc), "text", why)
 		c.write(message{Refused: why})
 		return
@@ -241,25 +251,29 @@ func (s *Server) fault(nc net.Conn, err error) {
 }
 
 // take makes a session that of the front, or says why not. A front that comes again before its former connection was seen
-// to break takes the place of that.
-func (s *Server) take(f *session, greet *front) (refused string) {
+// to break takes the place of that; the error is errStuck if that one does not end.
+func (s *Server) take(f *session, greet *front) (refused string, err error) {
 	if greet.Protocol != protocol {
-		return "another protocol"
+		return "another protocol", nil
 	}
 	s.mu.Lock()
 	for old := s.session; old != nil; old = s.session {
 		if old.front != f.front {
 			s.mu.Unlock()
-			return "another front is connected"
+			return "another front is connected", nil
 		}
 		s.mu.Unlock()
 		old.Close()
-		<-old.done
+		select {
+		case <-old.done:
+		case <-time.After(patience):
+			return "", errStuck
+		}
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
 	if s.closed {
-		return "the bridge is ending"
+		return "the bridge is ending", nil
 	}
 	s.session = f
 	s.alone.Stop()
@@ -269,7 +283,7 @@ func (s *Server) take(f *session, greet *front) (refused string) {
 		}
 	}
 	s.newest.again()
-	return ""
+	return "", nil
 }
 
 // leave notes that the front is gone.
@@ -340,7 +354,9 @@ func (f *session) apply(c *api.Conference) error {
 	have, isNews := s.newest.wish(c, f.front)
 	s.mu.Unlock()
 	if isNews {
+		f.applies(time.Now())
 		s.core.Apply(*c)
+		f.applies(time.Time{})
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -350,6 +366,20 @@ func (f *session) apply(c *api.Conference) error {
 	f.acks = append(f.acks, applied{c.ID, have})
 	f.wake()
 	return nil
+}
+
+// applies notes that the core was given a wish, or with no time that it has come back.
+func (f *session) applies(since time.Time) {
+	f.mu.Lock()
+	f.since = since
+	f.mu.Unlock()
+}
+
+// stuck reports that the core does not come back.
+func (f *session) stuck() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.since.IsZero() && time.Since(f.since) >= patience
 }
 
 // Drain makes the bridge take no new conferences, and tells the front so. It reports whether there is a front.
@@ -373,25 +403,32 @@ func (s *Server) Drain() (front bool) {
 	return front
 }
 
-// write says the Hello and then what there is to say.
+// write says the Hello and then what there is to say, and in between that the core lives: a ping follows an answer of it, and
+// nothing is said when it is stuck.
 func (f *session) write(ended <-chan struct{}) error {
 	s := f.server
 	hello := api.Hello{Bridge: s.cfg.Bridge, Version: s.cfg.Version, Region: s.cfg.Region, Conferences: s.core.Snapshot()}
 	if err := f.conn.write(message{Event: &api.Event{Hello: &hello}}); err != nil {
 		return err
 	}
-	rest := time.NewTimer(quiet)
-	defer rest.Stop()
+	look := time.NewTicker(quiet)
+	defer look.Stop()
 	orphans := time.NewTimer(s.cfg.Grace)
 	defer orphans.Stop()
 	for {
+		if f.stuck() {
+			return errStuck
+		}
 		if err := f.writeAll(); err != nil {
 			return err
 		}
-		rest.Reset(quiet)
 		select {
 		case <-f.awake:
-		case <-rest.C:
+		case <-look.C:
+			s.core.Snapshot()
+			if f.stuck() {
+				return errStuck
+			}
 			if err := f.conn.write(message{Ping: true}); err != nil {
 				return err
 			}

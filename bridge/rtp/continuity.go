@@ -2,7 +2,15 @@ package rtp
 
 import "math/bits"
 
+// MaxGap is how many packets may be missing in a row and keep their places. Of a longer gap, which no retransmissions fill,
+// one place is kept to show that something is missing. Else the numbers of one sender could drive an outgoing stream through
+// cycle after cycle, so that a receiver who misses a moment of it guesses SRTP's rollover counter wrong (RFC 3711 §3.3.1) and
+// never hears that SSRC again, which may be another sender's by then.
+const MaxGap = 128
+
 const (
+	maxCredit = 256 // places for missing packets that can be kept at once; each packet that comes earns one
+
 	maxDropout  = 3000 // sequence numbers that a stream may leave out (RFC 3550 §A.1)
 	maxMisorder = 100  // and by which a packet may be late, whatever the length of the look-back
 	restartFar  = 5    // packets in a row that are far away are a stream that began anew
@@ -47,6 +55,7 @@ type Continuity struct {
 	advance uint32 // ticks between newest and the first packet after the switch
 
 	newest uint32 // outgoing timestamp
+	credit int    // places for missing packets that may be kept
 	far    uint16 // wild sequence number that would be the next of a stream that began anew
 	run    uint8  // of wild ones in a row
 }
@@ -74,7 +83,7 @@ func (p place) state() state { return state(p.mark >> 14) }
 // first packet has the given sequence number and timestamp (random ones: RFC 3550 §5.1).
 func NewContinuity(size int, seq uint16, timestamp uint32) *Continuity {
 	size = min(max(size, 64), 8192)
-	return &Continuity{ring: make([]place, 1<<bits.Len(uint(size-1))), next: seq, newest: timestamp}
+	return &Continuity{ring: make([]place, 1<<bits.Len(uint(size-1))), next: seq, newest: timestamp, credit: maxCredit}
 }
 
 // Switch makes stream, a number of the caller's choice, the current one. Its next packet will be the next of the outgoing
@@ -173,15 +182,19 @@ func (c *Continuity) begin(seq uint16, timestamp uint32) {
 	c.open, c.span, c.highest = true, 0, seq
 }
 
-// reserve keeps places for n packets after the highest.
+// reserve keeps places for the n packets after the highest; of those that are too many, for the last one.
 func (c *Continuity) reserve(n int) {
-	if n >= len(c.ring) { // more than can be remembered
-		c.next += uint16(n)
-		c.filled, c.span = 0, 0
+	if n == 0 {
+		c.credit = min(c.credit+1, maxCredit)
 		return
 	}
+	first := c.highest + 1
+	if n > MaxGap || n > c.credit {
+		first, n = first+uint16(n-1), 1
+	}
+	c.credit = max(c.credit-n, 0)
 	for i := range n {
-		c.push(missing, c.highest+1+uint16(i), 0)
+		c.push(missing, first+uint16(i), 0)
 	}
 }
 

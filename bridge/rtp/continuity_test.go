@@ -129,14 +129,59 @@ func TestHB9SequenceJumpsDoNotMoveTheOutgoingStream(t *testing.T) {
 	}
 	c.refused(t, 1, 19108, Restarted)
 
-	// A long loss is a loss: its hole shows, and what is forgotten has no origin.
-	c.mustForward(t, 1, 20006+3000, 78, Place{3 + 3000, 3001})
-	for _, out := range []uint16{2, 3, 2990, 3002} {
-		if o, ok := c.Origin(out); ok {
-			t.Errorf("origin of %d: %+v", out, o)
+	// A long loss is a loss: it shows as one hole.
+	c.mustForward(t, 1, 20006+3000, 78, Place{5, 3001})
+	c.origin(t, 4, 1, 20006+2999, false)
+	c.refused(t, 1, 20005+2990, Late)
+	c.mustForward(t, 1, 20006+2999, 78, Place{4, 3001})
+}
+
+func TestHB9NoSenderDrivesTheOutgoingStreamThroughItsCycles(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		step, most uint16 // most: by which a packet in a row may move the outgoing stream
+	}{
+		{"nothing is missing", 1, 1}, {"every other one", 2, 2}, {"a few", 10, 2}, {"as many as are asked for", MaxGap + 1, 2},
+		{"more", MaxGap + 2, 2}, {"as far as may be", maxDropout, 2},
+	} {
+		for _, drop := range []bool{false, true} {
+			o := NewContinuity(1024, 0, 0)
+			o.Switch(1, 0)
+			seq := uint16(7)
+			o.mustForward(t, 1, seq, 0, Place{0, 0})
+			const packets = 10000
+			before := uint64(1)
+			for range packets {
+				seq += c.step
+				was := o.Next()
+				if drop {
+					o.Drop(1, seq)
+				} else if _, v := o.Forward(1, seq, 0, 0); v != Forwarded {
+					t.Fatalf("%s: %v", c.name, v)
+				}
+				moved := o.Next() - was
+				if moved > MaxGap+1 {
+					t.Fatalf("%s: one packet moved the stream by %d", c.name, moved)
+				}
+				before += uint64(moved)
+			}
+			if most := uint64(c.most)*packets + maxCredit + 1; before > most || !drop && c.step > 1 && before < 2*packets {
+				t.Errorf("%s, dropped %v: %d packets moved the stream by %d", c.name, drop, packets, before)
+			}
 		}
 	}
-	c.refused(t, 1, 20005+2990, Late)
+
+	// What is lost now and then keeps its places, all of it.
+	o := NewContinuity(1024, 0, 0)
+	o.Switch(1, 0)
+	seq := uint16(0)
+	for range 50 {
+		for range MaxGap {
+			o.mustForward(t, 1, seq, 0, Place{seq, 0})
+			seq++
+		}
+		seq += MaxGap
+	}
 }
 
 func TestContinuityFindsLatePacketsHoweverLongItRan(t *testing.T) {
@@ -151,7 +196,8 @@ func TestContinuityFindsLatePacketsHoweverLongItRan(t *testing.T) {
 	}
 	c.mustForward(t, 1, 999+65, 0, Place{999 + 65, 0})
 	c.refused(t, 1, 993, Late) // after more missing packets than there are places, its own is forgotten
-	if o, ok := c.Origin(1063); ok {
+	c.origin(t, 1063, 1, 1063, false)
+	if o, ok := c.Origin(1000); ok {
 		t.Errorf("origin %+v", o)
 	}
 }
@@ -270,7 +316,7 @@ func FuzzContinuity(f *testing.F) {
 					if o, ok := c.Origin(place.Sequence); !ok || o.Sequence != seq || o.Stream != stream || !o.Sent || o.Note != 9 {
 						t.Fatalf("origin of %d: %+v %v", place.Sequence, o, ok)
 					}
-					if moved := c.Next() - before; moved > maxDropout {
+					if moved := c.Next() - before; moved > MaxGap+1 {
 						t.Fatalf("one packet moved the stream by %d", moved)
 					}
 				} else if c.Next() != before {

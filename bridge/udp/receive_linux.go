@@ -63,8 +63,8 @@ func newArrivals(r *reader) *arrivals {
 }
 
 // run takes what has arrived and reports that reading ends; otherwise it is called again when there is more. What is to be
-// sent leaves when the kernel says that there is nothing left, and not before, although it is known when a call takes less
-// than it could: the rest of a frame has come while its first packet was handled.
+// sent leaves when the kernel says that there is nothing left. That a call takes less than it could says it earlier, but
+// while the first packet of a frame is handled the others come, and all leave together.
 func (a *arrivals) run(fd uintptr) bool {
 	began := time.Time{}
 	for {
@@ -92,7 +92,7 @@ func (a *arrivals) run(fd uintptr) bool {
 				a.failed = net.ErrClosed
 				return true
 			}
-			runtime.Gosched() // which is not told of the calls made here, and might not take the processor away
+			runtime.Gosched() // the runtime is told of none of these calls, and might not see that others have to run
 		}
 	}
 }

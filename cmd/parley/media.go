@@ -211,7 +211,7 @@ func (m *media) details() map[string]any {
 	return d
 }
 
-// channelBase is where clients find bridge channels: at the first public HTTP listener.
+// channelBase is where clients find bridge channels: at the first public HTTP listener. Without one they get data channels.
 func channelBase(cfg config.Config, listeners []*bound) string {
 	for _, l := range listeners {
 		if l.Admin || l.Scheme != "http" && l.Scheme != "https" {
@@ -226,5 +226,5 @@ func channelBase(cfg config.Config, listeners []*bound) string {
 		}
 		return scheme + "://" + cfg.Domain
 	}
-	return "wss://" + cfg.Domain
+	return ""
 }
