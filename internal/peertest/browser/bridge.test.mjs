@@ -218,7 +218,7 @@ test('why, in words', () => {
 	const here = { wished: 400, forwarded: true, playing: true, high: 360 };
 	for (const [what, words] of [[{ muted: true }, 'camera off'], [{ muted: true, screen: true }, 'not shared'], [{ direct: true, high: 360 }, 'directly from the other browser'],
 		[{ ...here, hidden: true }, 'this page is in the background'], [{ ...here, wished: 0 }, 'not visible here'], [{ ...here, forwarded: false }, 'the bridge does not send it yet'],
-		[{ ...here, high: 0 }, 'waiting for a key frame'], [{ ...here, wished: 200, high: 180 }, 'small tile'], [{ ...here, wished: 100, high: 180 }, 'the smallest that there is'],
+		[{ ...here, high: 0 }, 'waiting for a key frame'], [{ ...here, wished: 200, high: 180 }, 'small tile'], [{ ...here, wished: 100, high: 180 }, 'the smallest that there is'], [{ ...here, wished: 100, screen: true }, 'a screen comes in one size'],
 		[here, 'fits the tile'], [{ ...here, wished: 900 }, 'the sender has no more']]) assert.equal(whyWords(what), words);
 });
 
@@ -240,6 +240,10 @@ test('p2p: sources come and go on lines of their own, and a line is used for bot
 	remote.reserve(name, 'responder', 'active'); // now we send on it, too
 	assert.equal(attr(line(), 'sendrecv'), '');
 	assert.equal(attr(parseSDP(remote.sdp('answer')).media[0].lines, 'setup'), 'passive', 'the part of the handshake does not change');
+	const ours = remote.clone();
+	ours.reserve('screen', 'responder', 'active');
+	assert.match(attr(parseSDP(ours.sdp('answer')).lines, 'group'), / screen$/);
+	assert.equal(attr(parseSDP(ours.sdp('answer')).media.at(-1).lines, 'recvonly'), '');
 	remote.removeSources(add('0f3a9c1e-v1', 77));
 	assert.equal(attr(line(), 'recvonly'), '');
 	assert.equal(attr(line(), 'ssrc'), undefined);

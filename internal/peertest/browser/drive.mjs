@@ -36,6 +36,7 @@ export class Browser {
 	/** person opens a window of somebody's own; nothing is shared between two. */
 	async person(name, options = {}) {
 		const context = await this.chromium.newContext({ permissions: ['camera', 'microphone', 'clipboard-read', 'clipboard-write'], viewport: { width: 1280, height: 800 }, ...options });
+		context.setDefaultTimeout(90_000);
 		const person = new Person(name, context, await context.newPage());
 		this.people.push(person);
 		return person;

@@ -11,6 +11,7 @@ import { Refusal } from './channel.js';
 
 const NSFocus = 'http://jitsi.org/protocol/focus';
 const graceful = 2_500; // how long a path may be disconnected before it is mended
+const parting = 10_000; // how long somebody may go on to watch us by way of the bridge when we have left it
 const mendingTime = 10_000; // how long an ICE restart may take before the session is begun anew
 
 /**
@@ -139,7 +140,7 @@ export class Bridge extends EventTarget {
 			const sender = this.#transceiver(mid)?.sender;
 			if (!sender) continue;
 			const track = this.outgoing(mid);
-			const sent = this.carrying ? track : null;
+			const sent = this.carrying || this.#needed() ? track : null;
 			if (sender.track !== sent) await sender.replaceTrack(sent);
 			if (mid === 'audio' || !track) continue;
 			const height = smaller(track);
@@ -159,12 +160,20 @@ export class Bridge extends EventTarget {
 		this.#emit('sending');
 	}
 
+	// needed tells that somebody still watches us by way of the bridge, while we no longer watch anybody: for a while that counts.
+	#needed() {
+		return Date.now() < this.restsFrom && this.wanted.get(`${this.seat.me}-v0`) !== 0;
+	}
+
 	#applied = new WeakMap(); // sender to what it was told last
 
 	/** carry says whether the bridge is to carry the media; it goes on being connected if not. */
 	carry(on) {
 		if (this.carrying === on) return;
 		this.carrying = on;
+		clearTimeout(this.resting);
+		this.restsFrom = Date.now() + parting;
+		if (!on) this.resting = setTimeout(() => this.send(), parting);
 		this.send();
 		this.wish(this.wishes);
 	}

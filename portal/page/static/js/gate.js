@@ -8,6 +8,7 @@ import { Channel } from './channel.js';
 const backDelay = 5_000; // two are left: how long until they talk directly again (as Jitsi clients wait)
 const firstDelay = 1_000; // two have met: how long the direct way may take before the bridge helps out
 const overlap = 1_000; // how long the old way goes on when the new one works
+const steady = 8; // frames that the new way has shown before it takes the place of a way that works
 const switching = 6_000; // after which the old way ends although nothing was seen of the new one
 
 /**
@@ -27,7 +28,7 @@ export class Gate extends EventTarget {
 		for (const type of ['speaker', 'sending']) this.bridge.addEventListener(type, () => this.#emit(type));
 		this.bridge.addEventListener('state', () => this.#emit('change'));
 		this.bridge.addEventListener('sources', () => this.#emit('change'));
-		this.bridge.carry(false);
+		this.bridge.carrying = false;
 	}
 
 	/** members takes notice of who is in the room now. */
@@ -81,7 +82,7 @@ export class Gate extends EventTarget {
 				this.#emit('call', { ended: { id: call.id, by: e.by, reason: e.reason } });
 				if (!this.room.members.has(call.id)) return;
 				if (e.reason === 'replaced') this.#start(this.channel(call.id), false);
-				else if (e.reason === 'success') { // for the sake of a third one, who has left again
+				else if (e.reason === 'success' && this.bridge.state === 'connected') { // for the sake of a third one, who has left again
 					this.crowd = true;
 					this.members();
 				}
@@ -104,8 +105,12 @@ export class Gate extends EventTarget {
 		if (!call) return;
 		if (this.retiring) {
 			const peer = this.room.members.get(call.id);
-			if (this.bridge.state === 'none') return; // there is no other way
-			if (this.direct && (Date.now() - this.retiring > switching || await this.#bridgePlays(peer))) {
+			if (this.bridge.state === 'none') { // there is no other way yet
+				this.retiring = Date.now();
+				return;
+			}
+			const late = call.state !== 'connected' || Date.now() - this.retiring > switching;
+			if (this.direct && (late || await this.#bridgePlays(peer))) {
 				if (this.call !== call || !this.retiring || !this.direct) return;
 				this.#turn(false);
 				// The initiator ends the call, some time after it has seen the other by way of the bridge; the responder
@@ -116,7 +121,7 @@ export class Gate extends EventTarget {
 			return;
 		}
 		if (call.state === 'connected') {
-			if (!this.direct && await decodes(call.pc, call.tracks, this.room.members.get(call.id))) {
+			if (!this.direct && await decodes(call.pc, call.tracks, this.room.members.get(call.id), this.bridge.carrying ? steady : 1)) {
 				if (this.call !== call || this.retiring || call.state !== 'connected') return;
 				this.crowd = false;
 				this.#turn(true);
@@ -135,7 +140,7 @@ export class Gate extends EventTarget {
 			if (!receiver) return false;
 			const frames = await framesOf(receiver);
 			if (!this.seen.has(receiver)) this.seen.set(receiver, frames); // a slot may have shown somebody else before
-			if (frames <= this.seen.get(receiver)) return false;
+			if (frames < this.seen.get(receiver) + steady) return false;
 		}
 		return true;
 	}
@@ -254,13 +259,13 @@ async function framesOf(receiver) {
 	return 0;
 }
 
-// decodes tells whether a call shows what its member sends: the first picture of the camera or, without one, sound.
-async function decodes(pc, tracks, member) {
+// decodes tells whether a call shows what its member sends: so many pictures of the camera or, without one, sound.
+async function decodes(pc, tracks, member, frames) {
 	const kind = member?.video && tracks.video ? 'video' : 'audio';
 	const receiver = pc.getReceivers().find((r) => r.track === tracks[kind]);
 	if (!receiver) return false;
 	for (const s of (await receiver.getStats()).values()) {
-		if (s.type === 'inbound-rtp') return kind === 'video' ? s.framesDecoded > 0 : s.packetsReceived > 0;
+		if (s.type === 'inbound-rtp') return kind === 'video' ? s.framesDecoded >= frames : s.packetsReceived > 0;
 	}
 	return !member?.audio && !member?.video; // nothing comes, and nothing is to come
 }

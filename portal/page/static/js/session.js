@@ -218,7 +218,7 @@ export class Session extends EventTarget {
 		if (!gate || !room) return;
 		const { call, bridge, direct } = gate;
 		const { members } = room;
-		const full = this.noBridge && members.size > 1 && !call;
+		const full = this.noBridge && members.size > 1 && !call && bridge.state === 'none';
 		const alone = members.size === 0;
 		let words = { text: '', tone: 'busy' };
 		if (full) words = { text: noBridge, tone: 'warn' };

@@ -182,7 +182,7 @@ export function whyWords({ muted, screen, direct, wished, hidden, forwarded, hig
 	if (wished === 0 || wished === undefined) return 'not visible here';
 	if (!playing || !forwarded) return 'the bridge does not send it yet';
 	if (!high) return 'waiting for a key frame';
-	if (high > wished) return 'the smallest that there is';
+	if (high > wished) return screen ? 'a screen comes in one size' : 'the smallest that there is';
 	if (wished < 2 * high && wished <= 360) return 'small tile';
 	return wished >= 2 * high ? 'the sender has no more' : 'fits the tile';
 }
