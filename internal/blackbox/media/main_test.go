@@ -168,8 +168,7 @@ func everything(but *jitsipeer.Peer, peers ...*jitsipeer.Peer) []string {
 	return list
 }
 
-// whole wants that a receiver has missed nothing of what was meant for it, and that a decoder had no trouble. Without temporal
-// or spatial thinning nothing of the sender's may be missing either; thinned says that there was some.
+// whole wants that a receiver has missed nothing of what was meant for it, and that a decoder had no trouble.
 func whole(t testing.TB, p *jitsipeer.Peer, sources ...string) {
 	t.Helper()
 	for _, source := range sources {

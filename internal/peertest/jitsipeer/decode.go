@@ -10,6 +10,7 @@ import (
 type received struct {
 	stats   Stats
 	video   bool
+	asked   time.Time   // for a key frame
 	pending []*assembly // frames that are not decoded yet, in the order of their first packets
 	free    []*assembly
 	done    [4]doneFrames      // by stream
@@ -146,6 +147,20 @@ func (s *received) shown(st *stamp, at time.Time) {
 	}
 	n.Last = at
 }
+
+// stuck says that a decoder would ask for a key frame now: frames come, and nothing can be decoded.
+func (s *received) stuck(now time.Time) bool {
+	if !s.video || len(s.pending) == 0 || now.Sub(s.stats.Last) < stall || now.Sub(s.pending[0].since) < stall || now.Sub(s.asked) < stallAgain {
+		return false
+	}
+	s.asked = now
+	return true
+}
+
+const (
+	stall      = 300 * time.Millisecond
+	stallAgain = time.Second
+)
 
 // expire gives up frames that waited too long.
 func (s *received) expire(now time.Time) {

@@ -339,7 +339,7 @@ func (p *Peer) Add(ctx context.Context, v *Video) (string, error) {
 		}
 	}
 	s := newSource(p.Source('v', n), nil, v)
-	if err := p.change(ctx, jingle.SourceAdd, s.signal()); err != nil {
+	if err := p.Change(ctx, jingle.SourceAdd, s.signal()); err != nil {
 		return "", err
 	}
 	p.mu.Lock()
@@ -363,7 +363,7 @@ func (p *Peer) Remove(ctx context.Context, name string) error {
 	s := p.sources[at]
 	p.sources = slices.Delete(slices.Clone(p.sources), at, at+1)
 	p.mu.Unlock()
-	if err := p.change(ctx, jingle.SourceRemove, s.signal()); err != nil {
+	if err := p.Change(ctx, jingle.SourceRemove, s.signal()); err != nil {
 		return err
 	}
 	return p.present("")
@@ -371,10 +371,6 @@ func (p *Peer) Remove(ctx context.Context, name string) error {
 
 // Change sends a source-add or source-remove of any sources.
 func (p *Peer) Change(ctx context.Context, action jingle.Action, s jingle.Sources) error {
-	return p.change(ctx, action, s)
-}
-
-func (p *Peer) change(ctx context.Context, action jingle.Action, s jingle.Sources) error {
 	x := p.current()
 	if x == nil {
 		return errNotReady

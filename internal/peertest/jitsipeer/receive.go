@@ -41,7 +41,6 @@ type incoming struct {
 	window  [windowSize]uint32 // extended sequence numbers that came, by their lowest bits, +1
 	of      *received          // source of the newest packet
 	order   descriptors        // continuity of the descriptors
-	clock   uint32             // ticks per second; 0: not known
 }
 
 type hole struct {
@@ -336,7 +335,7 @@ func (x *session) feedback(now time.Time) {
 				ask = append(ask, uint16(seq))
 			}
 		}
-		if len(ask) > 0 && x.isVideo(i) {
+		if len(ask) > 0 && i.of != nil && i.of.video {
 			out = append(out, &rtcp.TransportLayerNack{SenderSSRC: x.own, MediaSSRC: i.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(ask)})
 		}
 		if report && len(reports) < 31 {
@@ -350,6 +349,9 @@ func (x *session) feedback(now time.Time) {
 		}
 	}
 	for _, s := range r.sources {
+		if s.stuck(now) {
+			out = append(out, &rtcp.PictureLossIndication{SenderSSRC: x.own, MediaSSRC: s.stats.SSRC})
+		}
 		s.expire(now)
 	}
 	for ssrc, at := range r.strange {
@@ -362,8 +364,4 @@ func (x *session) feedback(now time.Time) {
 	if len(out) > 0 {
 		x.control(out...)
 	}
-}
-
-func (x *session) isVideo(i *incoming) bool {
-	return i.of != nil && i.of.stats.Height > 0 || i.of != nil && i.of.video
 }

@@ -24,7 +24,6 @@ type session struct {
 	offer     *jingle.Jingle
 	leg       *leg
 	channel   *channel
-	begun     time.Time // when the offer came
 	ctx       context.Context
 	cancel    context.CancelFunc
 	done      sync.WaitGroup // run
@@ -64,7 +63,7 @@ func (x *extensions) set(uri string, id int) {
 
 // newSession reads an offer.
 func newSession(p *Peer, j *jingle.Jingle) (*session, error) {
-	x := &session{peer: p, sid: j.SID, initiator: j.Initiator, offer: j, begun: time.Now(), closed: make(chan struct{}), video: make(map[Codec]uint8), again: make(map[uint8]uint8), own: ssrc()}
+	x := &session{peer: p, sid: j.SID, initiator: j.Initiator, offer: j, closed: make(chan struct{}), video: make(map[Codec]uint8), again: make(map[uint8]uint8), own: ssrc()}
 	if j.Bridge != nil {
 		x.bridge = j.Bridge.ID
 	}
