@@ -209,9 +209,12 @@ func (s *slot) mappingOf(src *source) channel.Mapping {
 }
 
 // constrain tells the owner of a source the greatest height that any receiver wants, when it has changed; before the first
-// time, that nobody wants it only if all have said what they want.
+// time, that nobody wants it only if all have said what they want, and know the source.
 func (s *source) constrain(height int, settled bool) {
-	if s.owner.channel == nil || !s.wasTold && height == 0 && !settled || s.wasTold && s.told == height {
+	switch {
+	case s.owner.channel == nil, s.wasTold && s.told == height:
+		return
+	case !s.wasTold && height == 0 && (!settled || slices.ContainsFunc(s.owner.Conference.order, func(e *Endpoint) bool { return e != s.owner && !e.knows(s) })):
 		return
 	}
 	s.told, s.wasTold = height, true

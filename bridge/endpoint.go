@@ -136,7 +136,7 @@ func (e *Endpoint) Message(data []byte, text bool) {
 type egress struct {
 	mu       sync.Mutex       // guards what follows; the Leg is called under it
 	slots    map[uint32]*slot // by SSRC
-	trails   map[uint32]trail // of SSRCs that no slot has any more
+	trails   map[uint32]trail // of SSRCs whose slots have gone
 	audio    []*slot
 	video    []*slot
 	sequence uint16 // transport-wide

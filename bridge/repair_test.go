@@ -145,6 +145,13 @@ func TestNackWithoutRTXIsAnsweredByAKeyFrame(t *testing.T) {
 		if n := len(b.packets); n != len(video)+len(audio) {
 			t.Errorf("%s: %d packets were sent again", c.name, n-len(video)-len(audio))
 		}
+		w.pass(400 * time.Millisecond)
+		w.wants("b", 0) // any more
+		asked = a.plis(0)
+		nack(2000, video[7].Sequence())
+		if n := a.plis(0); n != asked {
+			t.Errorf("%s: %d key frames asked for what nobody sees", c.name, n-asked)
+		}
 	}
 }
 

@@ -2,7 +2,7 @@ package bridge
 
 import "time"
 
-// mostTrails is how many SSRCs that no slot has any more are remembered for one receiver. The oldest is forgotten first: if
+// mostTrails is how many SSRCs whose slots have gone are remembered for one receiver. The oldest is forgotten first: if
 // it comes back after all, the transport refuses what would repeat a sequence number.
 const mostTrails = 1024
 
@@ -43,12 +43,4 @@ func (o *egress) remember(ssrc uint32, t trail) {
 		}
 	}
 	delete(o.trails, ssrc)
-}
-
-// recall takes the trail of an SSRC that gets a slot again.
-func (o *egress) recall(ssrc uint32) (t trail, ok bool) {
-	if t, ok = o.trails[ssrc]; ok {
-		delete(o.trails, ssrc)
-	}
-	return t, ok
 }

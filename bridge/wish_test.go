@@ -68,6 +68,23 @@ func TestNobodyEncodesWhatNobodySees(t *testing.T) {
 	told("d wants all", []int{360}, []int{360})
 }
 
+// TestASourceIsWantedBeforeItIsKnown: a new source is not stopped for the moment until receivers have acknowledged it.
+func TestASourceIsWantedBeforeItIsKnown(t *testing.T) {
+	w := newWorld(t)
+	source := videoSource("a-v0", 2000, 3)
+	source.Since = 5
+	w.join("a", nil, source)
+	w.join("b", nil)
+	w.wants("a", 360)
+	w.wants("b", 360)
+	w.pass(time.Second)
+	w.change("b", func(e *api.Endpoint) { e.Receive.Known = 5 })
+	w.pass(time.Second)
+	if got := w.conns["a"].constraintsOf("a-v0"); !slices.Equal(got, []int{360}) {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestForwardedSourcesOnChangeOnly: a receiver is told what it gets when that is something else.
 func TestForwardedSourcesOnChangeOnly(t *testing.T) {
 	w := newWorld(t)

@@ -189,8 +189,11 @@ func (b *toy) Apply(c api.Conference) {
 }
 
 func (b *toy) Snapshot() map[string]uint64 {
-	if b.lost != nil {
-		<-b.lost
+	b.mu.Lock()
+	lost := b.lost
+	b.mu.Unlock()
+	if lost != nil {
+		<-lost
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -251,7 +251,7 @@ func TestRunEnds(t *testing.T) {
 	}
 }
 
-// TestCloseUnderAFlood: a reader that is never without work ends as well.
+// TestCloseUnderAFlood: a reader that is never without work sends what waits, and ends as well.
 func TestCloseUnderAFlood(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		s := listen(t, "127.0.0.1:0", Config{plain: plain})
@@ -274,11 +274,18 @@ func TestCloseUnderAFlood(t *testing.T) {
 			})
 		}
 		var n atomic.Int64
+		w := s.Writer(from.Addr())
 		done := make(chan error)
 		go func() {
-			done <- s.Run(t.Context(), func(*Batch, *Datagram) { n.Add(1); time.Sleep(10 * time.Microsecond) })
+			done <- s.Run(t.Context(), func(b *Batch, _ *Datagram) {
+				if n.Add(1) == 1 {
+					w.Write(b, []byte("answer"), 1, true)
+				}
+				time.Sleep(10 * time.Microsecond)
+			})
 		}()
 		wait(t, "flood", func() bool { return n.Load() > 500 })
+		wait(t, "answer", func() bool { return s.Stats().Packets == 1 })
 		s.Close()
 		if err := <-done; err != nil {
 			t.Error(err)
