@@ -93,7 +93,7 @@ func (c *carrier) listenMedia() error {
 	for _, host := range hosts(l.Host) {
 		address := netip.AddrPortFrom(host, l.Port)
 		c.port, err = transport.Listen(transport.Config{
-			Address: address, Advertise: advertise(c.setup.Advertise, host), TCP: c.setup.TCP, Certificate: cert, Policy: candidatePolicy(host, c.setup.Advertise),
+			Address: address, Advertise: advertise(c.setup.Advertise, host), TCP: c.setup.TCP, Certificate: cert, Policy: candidatePolicy(host, c.setup),
 			Socket: udp.Config{Warn: func(s udp.Shortage) {
 				c.log.Warn("the kernel gives smaller buffers to the media", "shortage", s)
 			}},
@@ -137,13 +137,23 @@ func advertise(list []netip.Addr, host netip.Addr) (out []netip.AddrPort) {
 	return out
 }
 
-// candidatePolicy lets the bridge check candidates of clients at addresses that are like its own.
-func candidatePolicy(host netip.Addr, advertised []netip.Addr) bice.Policy {
-	own := append(slices.Clone(advertised), host)
-	if host.IsUnspecified() && len(advertised) == 0 {
-		own = interfaceAddresses()
+// candidatePolicy lets the bridge check candidates of clients at addresses that are like its own, and of its own the relays
+// alone. On loopback, where nobody comes from elsewhere, clients have the same address.
+func candidatePolicy(host netip.Addr, s setup) bice.Policy {
+	like := append(slices.Clone(s.Advertise), host)
+	if host.IsUnspecified() && len(s.Advertise) == 0 {
+		like = interfaceAddresses()
 	}
-	return bice.Policy{AllowLoopback: host.IsLoopback(), AllowPrivate: slices.ContainsFunc(own, netip.Addr.IsPrivate)}
+	p := bice.Policy{AllowLoopback: host.IsLoopback(), AllowPrivate: slices.ContainsFunc(like, netip.Addr.IsPrivate)}
+	for _, a := range append(like, interfaceAddresses()...) {
+		if a = a.Unmap(); !a.IsUnspecified() && !a.IsLoopback() {
+			p.Own = append(p.Own, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	if len(s.Relay) > 0 {
+		p.OwnPorts = [2]uint16{s.TURN.RelayPorts.First, s.TURN.RelayPorts.Last}
+	}
+	return p
 }
 
 // listenRelay binds the listeners of the relay, if there are any, and starts it.
@@ -190,6 +200,7 @@ func (c *carrier) Run(ctx context.Context) error {
 		c.bridge.Run,
 		c.tellStress,
 		func(ctx context.Context) error { return c.home.ServeHTTP(ctx, http.HandlerFunc(c.answer), c.events) },
+		func(ctx context.Context) error { return c.home.ServeChannels(ctx, c.channels, c.events) },
 		func(ctx context.Context) error { return c.server.Run(ctx, c.home.Listener()) },
 	}
 	if c.port != nil {

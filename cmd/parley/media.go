@@ -57,7 +57,7 @@ func openMedia(s setup, data *dataDir, log *slog.Logger, events *event.Recorder,
 	}
 	m.child = &link.Child{
 		Data: data.path, Path: path, Args: []string{"bridge", "--data", data.path, "--setup", data.file(setupFile)}, Log: log,
-		Fits: s.fits, News: m.news(),
+		Fits: s.fits, News: m.news(), Heard: m.client.Heard,
 	}
 	if single {
 		return m, m.openOwn()
@@ -136,7 +136,7 @@ func (m *media) channel() http.Handler {
 	if m == nil || len(m.setup.Media) == 0 {
 		return nil
 	}
-	return link.Proxy(m.data.path, m.log)
+	return link.Channels(m.data.path, m.log)
 }
 
 // relay ends what the relay has of users; nil if there is none.

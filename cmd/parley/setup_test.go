@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"parley/internal/config"
+	"parley/turn"
 )
 
 func testSetup(t *testing.T, change func(*config.Config)) setup {
@@ -112,9 +114,45 @@ func TestWhereTheBridgeListens(t *testing.T) {
 		{"127.0.0.1", nil, true, false}, {"10.0.0.1", nil, false, true}, {"198.51.100.7", nil, false, false},
 		{"0.0.0.0", []netip.Addr{v4}, false, false}, {"0.0.0.0", []netip.Addr{netip.MustParseAddr("192.168.0.1")}, false, true},
 	} {
-		p := candidatePolicy(netip.MustParseAddr(c.host), c.told)
+		p := candidatePolicy(netip.MustParseAddr(c.host), setup{Advertise: c.told})
 		if p.AllowLoopback != c.loopback || p.AllowPrivate != c.private {
 			t.Errorf("%s %v: %+v", c.host, c.told, p)
+		}
+	}
+}
+
+// A client that names an address of the bridge's machine as its own has nothing checked there but relays.
+func TestHB2OwnAddressesAreChecked(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7")
+	relay := setup{Advertise: []netip.Addr{v4, v6}, Relay: []config.Listener{{Scheme: "turn"}}}
+	relay.TURN.RelayPorts = turn.PortRange{First: 50000, Last: 50100}
+	noRelay := relay
+	noRelay.Relay = nil
+	for _, c := range []struct {
+		host  string
+		s     setup
+		own   []netip.Addr
+		ports [2]uint16
+	}{
+		{"0.0.0.0", setup{Advertise: []netip.Addr{v4, v6}}, []netip.Addr{v4, v6}, [2]uint16{}},
+		{"0.0.0.0", setup{}, interfaceAddresses(), [2]uint16{}},
+		{"192.0.2.1", setup{Advertise: []netip.Addr{v4}}, []netip.Addr{v4, netip.MustParseAddr("192.0.2.1")}, [2]uint16{}},
+		{"::ffff:192.0.2.1", setup{}, []netip.Addr{netip.MustParseAddr("192.0.2.1")}, [2]uint16{}},
+		{"127.0.0.1", setup{}, nil, [2]uint16{}},
+		{"::", relay, []netip.Addr{v4, v6}, [2]uint16{50000, 50100}},
+		{"::", noRelay, []netip.Addr{v4, v6}, [2]uint16{}},
+	} {
+		p := candidatePolicy(netip.MustParseAddr(c.host), c.s)
+		has := func(a netip.Addr) bool {
+			return slices.ContainsFunc(p.Own, func(n netip.Prefix) bool { return n.Contains(a) })
+		}
+		for _, a := range c.own {
+			if !has(a) {
+				t.Errorf("%s: %v is not known as our own: %+v", c.host, a, p)
+			}
+		}
+		if has(netip.MustParseAddr("127.0.0.1")) || has(netip.MustParseAddr("198.51.100.8")) || p.OwnPorts != c.ports {
+			t.Errorf("%s: %+v", c.host, p)
 		}
 	}
 }

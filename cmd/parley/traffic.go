@@ -17,6 +17,7 @@ var (
 	bridgeSent     = prometheus.NewDesc("parley_bridge_sent_packets_total", "Datagrams that have left.", nil, nil)
 	bridgeSends    = prometheus.NewDesc("parley_bridge_sends_total", "Calls that they left in; datagrams divided by these are the packets per send.", nil, nil)
 	bridgeDropped  = prometheus.NewDesc("parley_bridge_dropped_packets_total", "Datagrams that the kernel did not take.", nil, nil)
+	bridgeRepeated = prometheus.NewDesc("parley_bridge_repeated_packets_total", "Media that was not sent because its sequence number was used before; anything above 0 is a fault of the bridge.", nil, nil)
 
 	bridgePerSend     = prometheus.NewDesc("parley_bridge_packets_per_send", "Datagrams that have left per call, since the start.", nil, nil)
 	bridgeStress      = prometheus.NewDesc("parley_bridge_stress", "Packets received and sent, as a share of what the bridge can do.", nil, nil)
@@ -39,6 +40,7 @@ func (t traffic) Collect(ch chan<- prometheus.Metric) {
 	for desc, n := range map[*prometheus.Desc]uint64{
 		bridgeReceived: s.Received, bridgeReads: s.Reads, bridgeOverflow: s.Overflow,
 		bridgeSent: s.Packets, bridgeSends: s.Sends, bridgeDropped: s.Dropped + s.Failed,
+		bridgeRepeated: c.Repeated,
 	} {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n))
 	}

@@ -2,6 +2,7 @@ package media
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -68,6 +69,10 @@ func (c *Case) load(capture string) (err error) {
 	return err
 }
 
+// golden is the share of a repetition by which each sender is behind the one before it: whatever the distance of frames is,
+// those of different senders do not coincide.
+const golden = 0.6180339887498949
+
 // sources are those of the i-th sender. Each begins at another time, as people do.
 func (c Case) sources(i int) []*source {
 	ssrc := uint32(1000 * (i + 1))
@@ -75,8 +80,9 @@ func (c Case) sources(i int) []*source {
 	if c.Voice {
 		list = append(list, &source{trace: c.voice, ssrc: ssrc + 1, begins: true})
 	}
+	_, share := math.Modf(golden * float64(i))
 	for _, s := range list {
-		s.round = s.trace.period*time.Duration(i)/time.Duration(c.Senders) - s.trace.period
+		s.round = -time.Duration(share * float64(s.trace.period))
 		for s.due() < 0 { // the repetition before, from where it stands at the begin
 			if s.next++; s.next == len(s.trace.packets) {
 				s.next, s.round = 0, s.round+s.trace.period

@@ -34,6 +34,12 @@ var recorded embed.FS
 // the tag of SRTP.
 const smallest = 72
 
+// Bounds of traces.
+const (
+	largest = 1500 // bytes of a packet
+	longest = time.Hour
+)
+
 // embedded reads one of the recorded traces.
 func embedded(name string) (trace, error) {
 	f, err := recorded.Open("recorded/" + name + ".txt")
@@ -68,10 +74,10 @@ func parseTrace(r io.Reader) (t trace, err error) {
 		us, size, ok := strings.Cut(text, " ")
 		gap, err := strconv.ParseUint(us, 10, 31)
 		n, err2 := strconv.ParseUint(size, 10, 16)
-		if !ok || err != nil || err2 != nil {
+		at += time.Duration(gap) * time.Microsecond
+		if !ok || err != nil || err2 != nil || n > largest || at > longest {
 			return trace{}, fmt.Errorf("%w: line %.40q", errTrace, line)
 		}
-		at += time.Duration(gap) * time.Microsecond
 		t.packets = append(t.packets, sent{at, max(int(n), smallest), marker})
 	}
 }
@@ -82,6 +88,9 @@ func (t trace) closed() (trace, error) {
 		return trace{}, fmt.Errorf("%w: %d packets", errTrace, len(t.packets))
 	}
 	last := t.packets[len(t.packets)-1].at
+	if last == 0 {
+		return trace{}, fmt.Errorf("%w: all packets at once", errTrace)
+	}
 	frames := 0
 	for _, p := range t.packets {
 		if p.marker {
@@ -128,11 +137,11 @@ func parseCapture(r io.Reader) ([]trace, error) {
 		}
 		at, err := strconv.ParseFloat(f[0], 64)
 		size, err2 := strconv.ParseUint(f[6], 10, 16)
-		if err != nil || err2 != nil || !(at >= 0 && at < 1e9) {
-			return nil, fmt.Errorf("%w: line %.80q", errTrace, lines.Text())
-		}
-		if begin < 0 {
+		if begin < 0 && at >= 0 && at < 1e12 {
 			begin = at
+		}
+		if err != nil || err2 != nil || size > largest || begin < 0 || !(at >= begin && at-begin <= longest.Seconds()) {
+			return nil, fmt.Errorf("%w: line %.80q", errTrace, lines.Text())
 		}
 		end = at
 		t := streams[f[3]]
@@ -140,7 +149,7 @@ func parseCapture(r io.Reader) ([]trace, error) {
 			t = new(trace)
 			streams[f[3]], order = t, append(order, t)
 		}
-		since := max(time.Duration((at-begin)*float64(time.Second)), 0)
+		since := time.Duration((at - begin) * float64(time.Second))
 		if n := len(t.packets); n > 0 {
 			since = max(since, t.packets[n-1].at)
 		}

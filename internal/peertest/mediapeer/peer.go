@@ -343,6 +343,7 @@ func (p *Peer) media(b []byte, at time.Time) {
 		p.count.Bad++
 		return
 	}
+	p.plain = plain
 	var packet rtp.Packet
 	if packet.Parse(plain) == nil && p.options.Stamped != nil {
 		p.options.Stamped(packet.Payload(), at)
