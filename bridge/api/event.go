@@ -47,7 +47,7 @@ type State struct {
 	Endpoint   string `json:"endpoint"`
 	Session    int    `json:"session"`
 	State      string `json:"state"`
-	Reason     string `json:"reason,omitempty"` // "security-error" (HB4), "connectivity-error", "timeout"
+	Reason     string `json:"reason,omitempty"` // "security-error" (HB4), "connectivity-error", "timeout", "resource-constraint"
 }
 
 // Speaker says who speaks.

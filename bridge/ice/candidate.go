@@ -85,7 +85,9 @@ var ErrFiltered = errors.New("ice: candidate ignored")
 type Policy struct {
 	AllowLoopback bool
 	AllowPrivate  bool // RFC 1918, RFC 6598, RFC 4193
-	Own           []netip.Prefix
+
+	Own      []netip.Prefix // this machine's, which are refused: its services trust it
+	OwnPorts [2]uint16      // but for these, first and last: those of its relays
 }
 
 // maxCandidates is how many candidates of a peer are looked at in one generation.
@@ -130,7 +132,7 @@ func (p Policy) address(c Candidate) (netip.AddrPort, error) {
 		return slices.ContainsFunc(list, func(n netip.Prefix) bool { return n.Contains(a) })
 	}
 	switch {
-	case in(p.Own):
+	case in(p.Own) && (c.Port < p.OwnPorts[0] || c.Port > p.OwnPorts[1]):
 		return refuse("own address")
 	case a.IsLoopback():
 		if !p.AllowLoopback {

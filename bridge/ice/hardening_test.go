@@ -22,6 +22,8 @@ func TestHB2CandidatesAreFiltered(t *testing.T) {
 	udp := Candidate{Component: 1, Protocol: "udp", Priority: 1, Address: "9.9.9.9", Port: 4000}
 	with := func(edit func(*Candidate)) Candidate { c := udp; edit(&c); return c }
 	at := func(a string) Candidate { return with(func(c *Candidate) { c.Address = a }) }
+	relays := Policy{Own: append(strict.Own, netip.MustParsePrefix("10.1.2.3/32")), OwnPorts: [2]uint16{5000, 6000}}
+	ours := func(p uint16) Candidate { return with(func(c *Candidate) { c.Address, c.Port = "8.8.8.8", p }) }
 	port := func(p uint16) Candidate { return with(func(c *Candidate) { c.Port = p }) }
 	for _, c := range []struct {
 		name   string
@@ -54,6 +56,12 @@ func TestHB2CandidatesAreFiltered(t *testing.T) {
 		{"NAT64 of loopback", private, at("64:ff9b::7f00:1"), ""},
 		{"6to4 of loopback", private, at("2002:7f00:1::"), ""},
 		{"own", strict, at("8.8.8.8"), ""},
+		{"own, mapped", strict, at("::ffff:8.8.8.8"), ""},
+		{"own, below the relays", relays, ours(4999), ""},
+		{"own, the first relay", relays, ours(5000), "8.8.8.8:5000"},
+		{"own, the last relay", relays, ours(6000), "8.8.8.8:6000"},
+		{"own, above the relays", relays, ours(6001), ""},
+		{"own, private, a relay", relays, with(func(c *Candidate) { c.Address, c.Port = "10.1.2.3", 5000 }), ""},
 		{"mDNS", private, at("a1b2c3d4-0000-4000-8000-000000000000.local"), ""},
 		{"host name", private, at("localhost"), ""},
 		{"nothing", private, at(""), ""},

@@ -126,7 +126,7 @@ func (c *Child) watch(b *bridge) (unwatch func()) {
 			}
 		}
 		c.Log.Error("the bridge hangs and is killed", "pid", b.pid, "silent", silence)
-		if err := b.signal(syscall.SIGKILL); err != nil {
+		if err := b.signal(syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			c.Log.Error("the bridge cannot be killed", "pid", b.pid, "err", err)
 		}
 	}()

@@ -348,7 +348,7 @@ func (c *Client) writeAll(l *conn, ended <-chan struct{}) error {
 		for m, w := c.next(); m != nil; m, w = c.next() {
 			err := l.write(*m)
 			if errors.Is(err, errLarge) { // the bridge keeps what it has; a later wish may be smaller
-				c.cfg.Events.Hurt("bridge.large", m.Apply.ID, "err", err.Error())
+				c.cfg.Events.Hurt("bridge.large", m.Apply.ID, "text", "a conference stays as it was", "endpoints", len(m.Apply.Endpoints), "err", err.Error())
 				c.mu.Lock()
 				c.landed(w)
 				c.mu.Unlock()

@@ -3,7 +3,7 @@
 //
 // What travels are the values of package api, as JSON in frames:
 //
-//	length, 4 bytes, most significant first, at most 8 MiB
+//	length, 4 bytes, most significant first, at most 64 MiB
 //	message, a JSON object with exactly one member
 //
 //	front → bridge                             bridge → front

@@ -16,7 +16,7 @@ import (
 const protocol = 2
 
 const (
-	largest  = 8 << 20          // bytes of a message: a conference of some 3,000 endpoints
+	largest  = 64 << 20         // bytes of a message: a conference of 1,500 endpoints that all signal as much as they may
 	quiet    = 10 * time.Second // without anything to say, then a ping
 	silent   = 30 * time.Second // unheard, then the peer is given up
 	greeting = 5 * time.Second  // for the first message of either side

@@ -114,3 +114,42 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A wish that does not fit leaves its conference as it was, so all that can be signalled (hardening.md §1: 100 candidates, 20
+// SSRCs an endpoint) must.
+func TestLargeConferencesFitIntoAMessage(t *testing.T) {
+	e := api.Endpoint{ID: "0f3a9c1e", Session: 1 << 30, Restart: 1 << 30, Data: true, MuteAudio: true, MuteVideo: true}
+	e.Remote = &api.Remote{Ufrag: strings.Repeat("u", 256), Pwd: strings.Repeat("p", 256), Setup: "passive"}
+	for range 8 {
+		e.Remote.Fingerprints = append(e.Remote.Fingerprints, api.Fingerprint{Hash: "sha-512", Value: strings.Repeat("AB:", 64)})
+	}
+	for range 100 {
+		e.Remote.Candidates = append(e.Remote.Candidates, api.Candidate{Foundation: strings.Repeat("f", 32), Protocol: "tcp", TCPType: "passive",
+			Priority: 1 << 31, IP: "2001:0db8:0000:0000:0000:ff00:0042:8329", Port: 65535, Type: "srflx"})
+	}
+	for range 20 {
+		e.Sources = append(e.Sources, api.Source{Name: strings.Repeat("n", 256), Kind: api.Video, VideoType: api.Desktop, SSRCs: []uint32{1 << 31},
+			Groups: []api.Group{{Semantics: "FID", SSRCs: []uint32{1 << 31, 1 << 31}}}, Since: 1 << 40})
+	}
+	e.Receive = api.Receive{Rewriting: true, MidDemux: true, Mixed: true, Known: 1 << 40, AudioSSRC: 1 << 31, VideoSSRC: 1 << 31, Extensions: map[string]int{}}
+	for i := range 32 {
+		e.Receive.Payloads = append(e.Receive.Payloads, api.Payload{ID: 127, Name: "telephone-event", Clock: 90000, Apt: 127})
+		e.Receive.Extensions[strings.Repeat("x", 100+i)] = 14
+	}
+	size := func(n int) int {
+		c := conference("c", 1)
+		for range n {
+			c.Endpoints = append(c.Endpoints, e)
+		}
+		frame, err := encode(message{Apply: &c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(frame)
+	}
+	one := size(2) - size(1)
+	if 1500*one > largest {
+		t.Errorf("1,500 endpoints of %d bytes do not fit into %d", one, largest)
+	}
+	t.Log(one, "bytes an endpoint")
+}

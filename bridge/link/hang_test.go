@@ -150,3 +150,47 @@ func TestBridgeThatIsStuckSaysNothing(t *testing.T) {
 		})
 	}
 }
+
+// The rest of a bridge may live on and have much to tell: without its core it is of no use.
+func TestBridgeThatIsStuckLeavesItsFront(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, net := newToy(), newPipes()
+		served(t, core, ServerConfig{}, net)
+		nc, err := net.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, gate := &conn{Conn: nc}, make(chan struct{})
+		defer func() { close(gate); synctest.Wait() }()
+		go func() {
+			c.write(message{Front: &front{Protocol: protocol, ID: "f"}})
+			free, jammed := conference("c", 1, "a"), conference("c", 2, "a")
+			c.write(message{Apply: &free})
+			for range 10 {
+				time.Sleep(quiet)
+				c.write(message{Ping: true})
+			}
+			synctest.Wait()
+			core.gate = gate
+			c.write(message{Apply: &jammed})
+		}()
+		go func() {
+			for {
+				select {
+				case <-time.After(time.Second):
+					core.tell(api.Event{Stress: &api.Stress{}})
+				case <-t.Context().Done():
+					return
+				}
+			}
+		}()
+		from := time.Now()
+		for err == nil {
+			_, err = c.read(time.Minute)
+		}
+		jam := 10 * quiet
+		if after := time.Since(from); !errors.Is(err, io.EOF) || after < jam+patience || after > jam+patience+2*time.Second {
+			t.Errorf("%v after %v, and %v of them with a core that was stuck", err, after, after-jam)
+		}
+	})
+}

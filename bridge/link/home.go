@@ -16,10 +16,11 @@ import (
 
 // Files of a bridge in the data directory.
 const (
-	lockFile   = "bridge.lock" // held by flock for as long as the bridge lives; never removed
-	socketFile = "bridge.sock" // the control connection
-	httpFile   = "bridge-http.sock"
-	recordFile = "bridge.json"
+	lockFile    = "bridge.lock" // held by flock for as long as the bridge lives; never removed
+	socketFile  = "bridge.sock" // the control connection
+	httpFile    = "bridge-http.sock"
+	channelFile = "bridge-channel.sock" // where clients' connections are handed over
+	recordFile  = "bridge.json"
 )
 
 // record is what bridge.json says of the bridge that runs. It is there when the bridge serves.
@@ -37,11 +38,12 @@ var ErrBusy = errors.New("another bridge runs")
 // Home is the place of a running bridge in the data directory: a lock, so that there is one bridge, sockets for the front,
 // and a file that says who runs.
 type Home struct {
-	path string
-	id   string // of the bridge
-	lock *os.File
-	l    *net.UnixListener
-	http *net.UnixListener
+	path    string
+	id      string // of the bridge
+	lock    *os.File
+	l       *net.UnixListener
+	http    *net.UnixListener
+	channel *net.UnixListener
 }
 
 // Open takes the place, waiting a second for a bridge that is just ending. The error is ErrBusy if there is another one.
@@ -57,6 +59,9 @@ func Open(path, bridge string) (_ *Home, err error) {
 	}()
 	os.Remove(h.file(recordFile)) // left by a bridge that was killed
 	if h.http, err = h.listen(httpFile); err != nil {
+		return nil, err
+	}
+	if h.channel, err = h.listen(channelFile); err != nil {
 		return nil, err
 	}
 	h.l, err = h.listen(socketFile)
@@ -102,7 +107,7 @@ func (h *Home) Listener() net.Listener { return h.l }
 // Close leaves the place: the files first, the lock last.
 func (h *Home) Close() error {
 	os.Remove(h.file(recordFile))
-	for file, l := range map[string]*net.UnixListener{socketFile: h.l, httpFile: h.http} {
+	for file, l := range map[string]*net.UnixListener{socketFile: h.l, httpFile: h.http, channelFile: h.channel} {
 		if l != nil {
 			os.Remove(h.file(file))
 			l.Close()

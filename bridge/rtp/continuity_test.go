@@ -150,6 +150,10 @@ func TestHB9NoSenderDrivesTheOutgoingStreamThroughItsCycles(t *testing.T) {
 			seq := uint16(7)
 			o.mustForward(t, 1, seq, 0, Place{0, 0})
 			const packets = 10000
+			for range packets { // what it has earned before is bounded
+				seq++
+				o.Forward(1, seq, 0, 0)
+			}
 			before := uint64(1)
 			for range packets {
 				seq += c.step

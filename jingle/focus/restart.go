@@ -141,13 +141,26 @@ func (c *conference) transportInfo(m *member, j *jingle.Jingle) *wire.Error {
 	return nil
 }
 
-// state takes what the bridge says of an endpoint. Where ICE has failed the client knows it as well, and asks for what it can do
-// about it; a certificate that is not the signalled one ends the session for good (hardening.md HB4).
-func (c *conference) state(s *api.State) {
+// fullTime is when a bridge that had no room for a member is asked again.
+const fullTime = 10 * time.Second
+
+// state takes what the bridge says of an endpoint. A certificate that is not the signalled one ends the session for good
+// (hardening.md HB4). A bridge without room for a transport is asked again, for as long as the member is there. What fails before
+// the client has accepted is an offer that came to nothing. After that the client knows of it as well, and asks for what it can do
+// about it.
+func (c *conference) state(s *api.State, now time.Time) {
 	m := c.members.of(s.Endpoint)
-	if m == nil || m.number != s.Session || s.State != api.Failed || s.Reason != "security-error" {
+	if m == nil || m.number != s.Session || s.State != api.Failed {
 		return
 	}
-	c.emit(note{"dtls.reject", m.endpoint, s.Reason})
-	c.stop(m, insecure)
+	switch {
+	case s.Reason == "security-error":
+		c.emit(note{"dtls.reject", m.endpoint, s.Reason})
+		c.stop(m, insecure)
+	case s.Reason == "resource-constraint" && m.stage == waiting:
+		c.emit(note{"focus.full", m.endpoint, s.Reason})
+		m.attempts, m.acceptBy = 0, now.Add(fullTime)
+	case (s.Reason == "timeout" || s.Reason == "connectivity-error") && (m.stage == waiting || m.stage == offered):
+		c.retry(m, &jingle.Reason{Condition: jingle.Condition(s.Reason)}, now)
+	}
 }

@@ -109,9 +109,9 @@ func (f *Focus) BridgeEvent(e api.Event) {
 			f.step(c, func(now time.Time) { c.greeted(*e.Hello, now) })
 		}
 	case e.Transport != nil:
-		f.at(e.Transport.Conference, func(c *conference) { c.transport(e.Transport) })
+		f.at(e.Transport.Conference, func(c *conference, _ time.Time) { c.transport(e.Transport) })
 	case e.State != nil:
-		f.at(e.State.Conference, func(c *conference) { c.state(e.State) })
+		f.at(e.State.Conference, func(c *conference, now time.Time) { c.state(e.State, now) })
 	case e.Stress != nil && f.draining.Swap(e.Stress.Draining) == e.Stress.Draining: // nothing new
 	case e.Stress != nil, e == (api.Event{}):
 		for _, c := range f.all() {
@@ -144,12 +144,12 @@ func (f *Focus) adopt(h *api.Hello) {
 }
 
 // at changes the conference of a meeting.
-func (f *Focus) at(meeting string, do func(*conference)) {
+func (f *Focus) at(meeting string, do func(*conference, time.Time)) {
 	f.mu.Lock()
 	c := f.byID[meeting]
 	f.mu.Unlock()
 	if c != nil {
-		f.step(c, func(time.Time) { do(c) })
+		f.step(c, func(now time.Time) { do(c, now) })
 	}
 }
 

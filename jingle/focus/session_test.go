@@ -314,17 +314,17 @@ func TestAnotherBridge(t *testing.T) {
 func TestHB4WrongCertificateEndsTheSession(t *testing.T) {
 	p := two(t)
 	failed := api.State{Endpoint: "aaaaaaaa", Session: p.endpoint("aaaaaaaa").Session, State: api.Failed, Reason: "connectivity-error"}
-	p.do(func() { p.c.state(&failed) })
+	p.do(func() { p.c.state(&failed, p.now) })
 	if got := p.sent("aaaaaaaa"); got != "" {
 		t.Errorf("%q when ICE failed, of which the client knows", got)
 	}
 	failed.Reason, failed.Session = "security-error", failed.Session-1
-	p.do(func() { p.c.state(&failed) })
+	p.do(func() { p.c.state(&failed, p.now) })
 	if p.endpoint("aaaaaaaa") == nil {
 		t.Error("an old session's failure ends the present one")
 	}
 	failed.Session++
-	p.do(func() { p.c.state(&failed) })
+	p.do(func() { p.c.state(&failed, p.now) })
 	var sent string
 	for _, x := range p.seen {
 		if a, ok := x.(ask); ok && a.nick == "aaaaaaaa" {
@@ -333,6 +333,72 @@ func TestHB4WrongCertificateEndsTheSession(t *testing.T) {
 	}
 	if !strings.Contains(sent, "session-terminate") || !strings.Contains(sent, "<security-error/>") || p.endpoint("aaaaaaaa") != nil || len(p.c.members) != 2 {
 		t.Errorf("it is sent %s", sent)
+	}
+}
+
+func TestBridgeWithoutRoomIsAskedAgain(t *testing.T) {
+	p := newPlay(t)
+	p.join("aaaaaaaa", modern)
+	p.accept("aaaaaaaa", 100)
+	p.silent = true
+	p.join("bbbbbbbb", modern)
+	p.seen = nil
+	for range 5 { // however long there is none
+		session := p.endpoint("bbbbbbbb").Session
+		full := api.State{Endpoint: "bbbbbbbb", Session: session, State: api.Failed, Reason: "resource-constraint"}
+		p.do(func() { p.c.state(&full, p.now) })
+		p.pass(fullTime - 1)
+		if n := p.endpoint("bbbbbbbb").Session; n != session {
+			t.Fatalf("session %d after %d, too early", n, session)
+		}
+		p.pass(1)
+		if n := p.endpoint("bbbbbbbb").Session; n <= session {
+			t.Fatalf("session %d after %d", n, session)
+		}
+		p.do(func() { p.c.state(&full, p.now) }) // said late, of the former one
+	}
+	if got := p.sent("bbbbbbbb"); got != "" {
+		t.Errorf("%q to a client that was offered nothing", got)
+	}
+	p.silent = false
+	p.do(func() { p.c.transport(transport(meeting, "bbbbbbbb", p.endpoint("bbbbbbbb").Session, 0)) })
+	if got := p.sent("bbbbbbbb"); got != "session-initiate" {
+		t.Errorf("%q when there was room", got)
+	}
+	p.accept("bbbbbbbb", 200)
+	p.seen = nil
+	full := api.State{Endpoint: "bbbbbbbb", Session: p.endpoint("bbbbbbbb").Session, State: api.Failed, Reason: "resource-constraint"}
+	p.do(func() { p.c.state(&full, p.now) })
+	p.pass(2 * fullTime)
+	if got := p.sent("bbbbbbbb"); got != "" {
+		t.Errorf("%q in a session that was accepted", got)
+	}
+}
+
+func TestTransportThatFailsBeforeTheAnswerIsAnOfferThatCameToNothing(t *testing.T) {
+	for _, reason := range []string{"timeout", "connectivity-error"} {
+		p := two(t)
+		p.answer("bbbbbbbb", "result")
+		p.seen = nil
+		fail := func(nick string) string {
+			failed := api.State{Endpoint: nick, Session: p.endpoint(nick).Session, State: api.Failed, Reason: reason}
+			p.do(func() { p.c.state(&failed, p.now) })
+			return p.sent(nick)
+		}
+		if got := fail("aaaaaaaa"); got != "" || p.endpoint("aaaaaaaa") == nil {
+			t.Errorf("%s: %q after the answer", reason, got)
+		}
+		if got := fail("bbbbbbbb"); got != "session-terminate session-initiate" {
+			t.Errorf("%s: %q", reason, got)
+		}
+		p.answer("bbbbbbbb", "result")
+		if got := fail("bbbbbbbb"); got != "session-terminate" || p.endpoint("bbbbbbbb") != nil {
+			t.Errorf("%s, a second time: %q", reason, got)
+		}
+		p.pass(time.Hour)
+		if got := p.sent("bbbbbbbb"); got != "" {
+			t.Errorf("%s: %q after it was given up", reason, got)
+		}
 	}
 }
 
