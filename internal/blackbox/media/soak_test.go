@@ -228,13 +228,17 @@ func (r *restless) change() {
 			err, r.screen[i] = p.Remove(ctx, r.screen[i]), ""
 		}
 	case 5:
-		if err = p.RestartICE(ctx); err != nil && strings.Contains(err.Error(), "resource-constraint") {
-			err = nil
-		}
+		err = p.RestartICE(ctx)
 	}
-	if err != nil {
+	if err != nil && !expected(err) {
 		r.t.Errorf("%s: %v; %s", p.Endpoint(), err, history(p))
 	}
+}
+
+// expected reports an answer that is in order among so many changes: too many restarts (jitsi.md §11), or a request that
+// crossed with the end of its session.
+func expected(err error) bool {
+	return strings.Contains(err.Error(), "resource-constraint") || strings.Contains(err.Error(), "no such session")
 }
 
 // check wants that everybody receives the first of the room.
