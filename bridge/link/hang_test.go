@@ -185,11 +185,11 @@ func TestBridgeThatIsStuckLeavesItsFront(t *testing.T) {
 			}
 		}()
 		from := time.Now()
-		for err == nil {
+		for err == nil && time.Since(from) < 10*time.Minute {
 			_, err = c.read(time.Minute)
 		}
 		jam := 10 * quiet
-		if after := time.Since(from); !errors.Is(err, io.EOF) || after < jam+patience || after > jam+patience+2*time.Second {
+		if after := time.Since(from); !errors.Is(err, io.EOF) || after < jam+patience || after > jam+patience+quiet {
 			t.Errorf("%v after %v, and %v of them with a core that was stuck", err, after, after-jam)
 		}
 	})

@@ -416,9 +416,6 @@ func (f *session) write(ended <-chan struct{}) error {
 	orphans := time.NewTimer(s.cfg.Grace)
 	defer orphans.Stop()
 	for {
-		if f.stuck() {
-			return errStuck
-		}
 		if err := f.writeAll(); err != nil {
 			return err
 		}
