@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // stalling holds up whoever sends a datagram with the word "stall" until the channel is closed.

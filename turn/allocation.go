@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"parley/internal/limit"
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // allocation is one relayed address (RFC 8656 §3.2). To pion it is the relay socket: see relay.go.

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"parley/internal/peertest"
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // The benchmarks measure a server in a process of its own: what it takes of the CPU, user and system time, for a packet

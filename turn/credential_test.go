@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // TestHT5Credentials proves wrongly who the client is, in every part of the proof. The answers do not tell which part was
@@ -71,15 +71,14 @@ func TestHT5Credentials(t *testing.T) {
 	}
 	c := s.raw(t, "udp", "romeo")
 	c.want(allocationMismatch, stun.Refresh)
-	realm := c.realm
-	c.realm = "other.example"
-	b := c.write(stun.Allocate, stun.Request, newID(), withUDP)
-	c.realm = realm
-	if m := c.ask(stun.AppendIntegrity(b[:len(b)-24], c.key()), patience); m.Code != unauthorized {
+	b := sign(withUDP(begin(stun.Allocate, stun.Request, newID())), c.username, "other.example", c.nonce, c.key())
+	if m := c.ask(b, patience); m.Code != unauthorized {
 		t.Errorf("another realm than the proof is for: %d, want %d", m.Code, unauthorized)
 	}
-	b = stun.New(nil, stun.Allocate, stun.Request, newID())
-	if m := c.ask(stun.AppendIntegrity(stun.Append(b, stun.Username, c.username), c.key()), patience); m.Code != badRequest {
+	w := stun.Write(nil, stun.Allocate, stun.Request, newID())
+	w.String(stun.Username, c.username)
+	w.Integrity(stun.NewKey(c.key()))
+	if m := c.ask(w.Buffer(), patience); m.Code != badRequest {
 		t.Errorf("without realm and nonce: %d, want %d", m.Code, badRequest)
 	}
 }

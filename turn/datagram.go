@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // readDatagrams serves a UDP socket until it is closed.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"parley/internal/limit"
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // memory is a path that keeps the last answer.
@@ -30,11 +30,8 @@ func FuzzDesk(f *testing.F) {
 	key := longTermKey(username, testRealm, password)
 	here := netip.MustParseAddrPort("127.0.9.1:1")
 	nonce := s.nonces.make(here.Addr(), time.Now())
-	sign := func(b []byte) []byte {
-		b = stun.Append(b, stun.Username, username)
-		b = stun.Append(b, stun.Realm, testRealm)
-		b = stun.Append(b, stun.Nonce, nonce)
-		return stun.AppendIntegrity(b, key)
+	signed := func(b []byte) []byte {
+		return sign(b, username, testRealm, nonce, key)
 	}
 	id := stun.ID{1}
 	for method, attrs := range map[stun.Method][]attr{
@@ -44,18 +41,18 @@ func FuzzDesk(f *testing.F) {
 		stun.ChannelBind:      {withPeer("8.8.8.8:1"), with32(stun.ChannelNumber, 0x4000<<16)},
 		stun.Connect:          {withPeer("8.8.8.8:1")},
 	} {
-		b := stun.New(nil, method, stun.Request, id)
+		b := begin(method, stun.Request, id)
 		for _, a := range attrs {
 			b = a(b)
 		}
 		f.Add(byte(method), b[20:], 0)
-		f.Add(byte(0), sign(b), 0)
+		f.Add(byte(0), signed(b), 0)
 	}
-	send := with(stun.Data, []byte("data"))(withPeer("8.8.8.8:1")(stun.New(nil, stun.Send, stun.Indication, id)))
+	send := with(stun.Data, []byte("data"))(withPeer("8.8.8.8:1")(begin(stun.Send, stun.Indication, id)))
 	f.Add(byte(0), send, 0)
 	data := stun.AppendChannelData(nil, 0x4000, []byte("data"), false)
 	f.Add(byte(0), append(append(data, data...), data[:7]...), len(data)) // as they come together
-	f.Add(byte(0), stun.New(nil, stun.Binding, stun.Request, id), 0)
+	f.Add(byte(0), begin(stun.Binding, stun.Request, id), 0)
 
 	user := desk{door: d, from: here, path: new(memory), out: make([]byte, 0, 128)}
 	stranger := desk{door: d, from: netip.MustParseAddrPort("127.0.9.2:1"), path: new(memory), out: make([]byte, 0, 128)}
@@ -69,14 +66,14 @@ func FuzzDesk(f *testing.F) {
 		user.now = time.Now()
 		stranger.now = user.now
 		if d.find(here) == nil {
-			user.receive(sign(withUDP(stun.New(nil, stun.Allocate, stun.Request, stun.ID{2}))), largest)
+			user.receive(signed(withUDP(begin(stun.Allocate, stun.Request, stun.ID{2}))), largest)
 		}
 		if method != 0 && len(b) < 1500 {
-			m := append(stun.New(nil, stun.Method(method), stun.Request, id), b...)
+			m := append(begin(stun.Method(method), stun.Request, id), b...)
 			for len(m)%4 != 0 {
 				m = append(m, 0)
 			}
-			b = sign(m)
+			b = signed(m)
 			size = len(b)
 		}
 		answer := stranger.path.(*memory)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // TestHT1Datagrams sends what is no message, before and after authentication: strangers hear nothing, users 400 or 420,
@@ -57,10 +57,7 @@ func TestHT1Datagrams(t *testing.T) {
 		{"1,000 attributes", c.write(stun.Binding, stun.Request, newID(), plain(thousand[:1900]...))},
 		{"4,000 bytes", c.write(stun.Binding, stun.Request, newID(), plain(thousand...))},
 		{"unknown method", c.write(0x0FF, stun.Request, newID())},
-		{"unknown attribute of a stranger", func() []byte {
-			b := stun.New(nil, stun.Binding, stun.Request, newID())
-			return stun.Append(b, stun.Attr(0x7001), "x")
-		}()},
+		{"unknown attribute of a stranger", with(0x7001, []byte("x"))(begin(stun.Binding, stun.Request, newID()))},
 	} {
 		before := s.counted(t, "stun.bad")
 		c.send(k.b)
@@ -241,7 +238,9 @@ func TestHT3Flood(t *testing.T) {
 		{"Refresh", "127.0.1.2", func(c *rawClient) []byte { return c.write(stun.Refresh, stun.Request, newID()) }},
 		{"Binding", "127.0.1.3", func(c *rawClient) []byte { return c.write(stun.Binding, stun.Request, newID()) }},
 		{"no nonce", "127.0.1.4", func(c *rawClient) []byte {
-			return stun.AppendIntegrity(stun.New(nil, stun.Allocate, stun.Request, newID()), []byte("key"))
+			w := stun.Write(nil, stun.Allocate, stun.Request, newID())
+			w.Integrity(stun.NewKey("key"))
+			return w.Buffer()
 		}},
 		{"wrong proof", "127.0.1.5", func(c *rawClient) []byte {
 			c.nonce, c.realm, c.password = s.nonces.make(netip.MustParseAddr("127.0.1.5"), time.Now()), testRealm, "wrong"
@@ -489,12 +488,12 @@ func TestHT6Framing(t *testing.T) {
 			}
 			var m stun.Message
 			for range 2 {
-				if b := c.receive(patience); m.Parse(b) != nil || m.Class != stun.Success {
+				if b := c.receive(patience); m.Parse(b, stun.TURN) != nil || m.Class != stun.Success {
 					t.Fatalf("%s by %d: got %x", network, step, b)
 				}
 			}
 			for _, want := range []string{"one", "two.."} {
-				if b := peer.receive(patience); m.Parse(b) != nil || string(m.Data) != want {
+				if b := peer.receive(patience); m.Parse(b, stun.TURN) != nil || string(m.Data) != want {
 					t.Fatalf("%s by %d: got %x, want %q", network, step, b, want)
 				}
 			}

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	crand "crypto/rand"
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"io"
 	"log/slog"
 	"math/big"
@@ -23,7 +26,7 @@ import (
 	"go.uber.org/goleak"
 
 	"parley/internal/event"
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 func TestMain(m *testing.M) {
@@ -327,36 +330,65 @@ func (c *rawClient) wantClosed() {
 	}
 }
 
-// attr appends something to a message.
+// begin begins a message.
+func begin(m stun.Method, class stun.Class, id stun.ID) []byte {
+	w := stun.Write(nil, m, class, id)
+	return w.Buffer()
+}
+
+// attr appends something to a message, which need not be one, and sets its length.
 type attr func(b []byte) []byte
 
 func with(t stun.Attr, v []byte) attr {
-	return func(b []byte) []byte { return stun.Append(b, t, v) }
+	return func(b []byte) []byte {
+		b = binary.BigEndian.AppendUint16(b, uint16(t))
+		b = binary.BigEndian.AppendUint16(b, uint16(len(v)))
+		b = append(b, v...)
+		for len(b)%4 != 0 {
+			b = append(b, 0)
+		}
+		binary.BigEndian.PutUint16(b[2:], uint16(len(b)-20))
+		return b
+	}
 }
 
 func with32(t stun.Attr, v uint32) attr {
-	return func(b []byte) []byte { return stun.AppendUint32(b, t, v) }
+	return with(t, binary.BigEndian.AppendUint32(nil, v))
 }
 
 func withPeer(a string) attr {
-	return func(b []byte) []byte { return stun.AppendAddr(b, stun.XORPeerAddress, netip.MustParseAddrPort(a)) }
+	return func(b []byte) []byte {
+		w := stun.Write(nil, 0, 0, stun.ID(b[8:20]))
+		w.Addr(stun.XORPeerAddress, netip.MustParseAddrPort(a))
+		return with(stun.XORPeerAddress, w.Buffer()[24:])(b)
+	}
 }
 
 var withUDP = with32(stun.RequestedTransport, udp<<24)
 
 // write writes a message without or, with a nonce, with a proof.
 func (c *rawClient) write(m stun.Method, class stun.Class, id stun.ID, attrs ...attr) []byte {
-	b := stun.New(nil, m, class, id)
+	b := begin(m, class, id)
 	for _, a := range attrs {
 		b = a(b)
 	}
 	if c.nonce == "" || class != stun.Request {
 		return b
 	}
-	b = stun.Append(b, stun.Username, c.username)
-	b = stun.Append(b, stun.Realm, c.realm)
-	b = stun.Append(b, stun.Nonce, c.nonce)
-	return stun.AppendIntegrity(b, c.key())
+	return sign(b, c.username, c.realm, c.nonce, c.key())
+}
+
+// sign appends to a message, which need not be one, what proves the user (RFC 8489 §9.2.3).
+func sign(b []byte, username, realm, nonce string, key []byte) []byte {
+	b = with(stun.Username, []byte(username))(b)
+	b = with(stun.Realm, []byte(realm))(b)
+	b = with(stun.Nonce, []byte(nonce))(b)
+	at := len(b)
+	b = with(stun.MessageIntegrity, make([]byte, sha1.Size))(b)
+	mac := hmac.New(sha1.New, key)
+	mac.Write(b[:at])
+	mac.Sum(b[:at+4])
+	return b
 }
 
 func newID() (id stun.ID) {
@@ -373,7 +405,7 @@ func (c *rawClient) ask(b []byte, wait time.Duration) (m stun.Message) {
 		if answer == nil {
 			return stun.Message{}
 		}
-		if m.Parse(answer) == nil && bytes.Equal(m.ID[:], b[8:20]) {
+		if m.Parse(answer, stun.TURN) == nil && bytes.Equal(m.ID[:], b[8:20]) {
 			c.last = len(answer)
 			return m
 		}
@@ -394,7 +426,7 @@ func (c *rawClient) request(m stun.Method, attrs ...attr) (code int, answer stun
 		}
 		c.realm, c.nonce = string(answer.Realm), string(answer.Nonce)
 	}
-	if answer.Code != 401 && answer.Code != 438 && !answer.Intact(c.key()) {
+	if answer.Code != 401 && answer.Code != 438 && !stun.NewKey(c.key()).Made(&answer) {
 		c.t.Errorf("the answer %d to method %#x is not signed", answer.Code, m)
 	}
 	return answer.Code, answer

@@ -3,14 +3,16 @@ package turn
 import (
 	"time"
 
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // request handles an authenticated request (RFC 8656 §5).
 func (k *desk) request(r *request) {
-	if len(k.m.Unknown) > 0 {
-		b := stun.AppendCode(k.begin(stun.Failure), unknownAttribute)
-		k.reply(r, stun.AppendUnknown(b, k.m.Unknown))
+	if len(k.m.Unknown()) > 0 {
+		w := k.begin(stun.Failure)
+		w.Code(unknownAttribute)
+		w.Unknown(k.m.Unknown())
+		k.reply(r, w)
 		return
 	}
 	a := k.find(k.from)
@@ -94,7 +96,7 @@ func (k *desk) hand(r *request, silence int) {
 			k.refuse("turn.quota", k.from, k.now, "code", r.code)
 		}
 		k.fail(r, r.code)
-	case answer.Parse(r.answer) != nil:
+	case answer.Parse(r.answer, stun.TURN) != nil:
 		k.fail(r, silence)
 	case answer.Class == stun.Failure:
 		k.fail(r, answer.Code)

@@ -10,7 +10,7 @@ import (
 	"github.com/pion/logging"
 	pturn "github.com/pion/turn/v5"
 
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // newPion starts pion behind all doors. It gets requests that we have authenticated and written anew, so what it does
@@ -40,7 +40,7 @@ type request struct {
 	path     path
 	user     string
 	username string
-	key      []byte
+	key      *stun.Key
 
 	lifetime time.Duration
 	family   byte   // 0: not named
@@ -54,24 +54,25 @@ type request struct {
 
 // message writes the request that pion gets.
 func (r *request) message(b []byte, realm, nonce string) []byte {
-	b = stun.New(b, r.method, stun.Request, r.id)
+	w := stun.Write(b[:0], r.method, stun.Request, r.id)
 	if r.method == stun.Allocate {
-		b = stun.AppendUint32(b, stun.RequestedTransport, udp<<24)
+		w.Uint32(stun.RequestedTransport, udp<<24)
 	}
 	if r.family != 0 {
-		b = stun.AppendUint32(b, stun.RequestedAddressFamily, uint32(r.family)<<24)
+		w.Uint32(stun.RequestedAddressFamily, uint32(r.family)<<24)
 	}
 	if r.even {
-		b = stun.Append(b, stun.EvenPort, []byte{0x80})
+		w.Bytes(stun.EvenPort, []byte{0x80})
 	}
 	if r.token != nil {
-		b = stun.Append(b, stun.ReservationToken, r.token)
+		w.Bytes(stun.ReservationToken, r.token)
 	}
-	b = stun.AppendUint32(b, stun.Lifetime, uint32(r.lifetime/time.Second))
-	b = stun.Append(b, stun.Username, r.username)
-	b = stun.Append(b, stun.Realm, realm)
-	b = stun.Append(b, stun.Nonce, nonce)
-	return stun.AppendIntegrity(b, r.key)
+	w.Uint32(stun.Lifetime, uint32(r.lifetime/time.Second))
+	w.String(stun.Username, r.username)
+	w.String(stun.Realm, realm)
+	w.String(stun.Nonce, nonce)
+	w.Integrity(r.key)
+	return w.Buffer()
 }
 
 // back is pion's side of a door: a packet connection that is not one, and the maker of relay sockets. Pion has one
@@ -106,7 +107,7 @@ func (b *back) do(r *request) {
 // forget makes pion delete an allocation that has ended without it.
 func (b *back) forget(a *allocation) {
 	username := "0:" + a.user
-	b.do(&request{method: stun.Refresh, from: a.from, user: a.user, username: username, key: b.door.key(username)})
+	b.do(&request{method: stun.Refresh, from: a.from, user: a.user, username: username, key: stun.NewKey(b.door.key(username))})
 }
 
 // ReadFrom gives pion the next request.
@@ -132,7 +133,7 @@ func (b *back) ReadFrom(p []byte) (int, net.Addr, error) {
 // with that.
 func (b *back) WriteTo(p []byte, _ net.Addr) (int, error) {
 	var m stun.Message
-	if r := b.current; r == nil || m.Parse(p) != nil || m.ID != r.id {
+	if r := b.current; r == nil || m.Parse(p, stun.TURN) != nil || m.ID != r.id {
 		return len(p), nil
 	}
 	if m.Code == staleNonce && b.nonce != string(m.Nonce) {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"parley/internal/limit"
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // relay relays what peers send until the allocation ends. If it was not pion that ended it, pion is told to forget it.
@@ -124,10 +124,10 @@ func appendIndication(b []byte, from netip.AddrPort, data []byte) []byte {
 	var id stun.ID
 	binary.NativeEndian.PutUint64(id[:], rand.Uint64())
 	binary.NativeEndian.PutUint32(id[8:], rand.Uint32())
-	m := stun.New(b[len(b):], stun.DataIndication, stun.Indication, id)
-	m = stun.AppendAddr(m, stun.XORPeerAddress, from)
-	m = stun.Append(m, stun.Data, data)
-	return append(b, m...)
+	w := stun.Write(b, stun.DataIndication, stun.Indication, id)
+	w.Addr(stun.XORPeerAddress, from)
+	w.Bytes(stun.Data, data)
+	return w.Buffer()
 }
 
 // What else a net.PacketConn has. Pion writes nothing and sets no deadlines.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"parley/internal/limit"
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // path is the way back to a client.
@@ -80,7 +80,7 @@ func (k *desk) channelData(b []byte, size int) int {
 
 // message handles one STUN message.
 func (k *desk) message(b []byte) {
-	if err := k.m.Parse(b); err != nil {
+	if err := k.m.Parse(b, stun.TURN); err != nil {
 		k.events.Count("stun.bad")
 		return
 	}
@@ -103,17 +103,19 @@ func (k *desk) message(b []byte) {
 
 // binding answers a Binding request (RFC 8489 §12), unless it asks for more than that.
 func (k *desk) binding() {
-	if len(k.m.Unknown) > 0 {
+	if len(k.m.Unknown()) > 0 {
 		k.events.Count("stun.bad")
 		return
 	}
-	k.stranger(stun.AppendAddr(k.begin(stun.Success), stun.XORMappedAddress, k.from))
+	w := k.begin(stun.Success)
+	w.Addr(stun.XORMappedAddress, k.from)
+	k.stranger(w)
 }
 
 // sendIndication relays the data of a Send indication (RFC 8656 §11.2).
 func (k *desk) sendIndication() {
 	m := &k.m
-	if len(m.Unknown) > 0 || len(m.Peers) == 0 || !m.Has(stun.Data) {
+	if len(m.Unknown()) > 0 || len(m.Peers) == 0 || !m.Has(stun.Data) {
 		k.events.Count("stun.bad")
 		return
 	}
@@ -139,7 +141,9 @@ func (k *desk) authenticate() (*request, bool) {
 		k.challenge(unauthorized)
 		return nil, false
 	case !m.Has(stun.Username) || !m.Has(stun.Realm) || !m.Has(stun.Nonce):
-		k.stranger(stun.AppendCode(k.begin(stun.Failure), badRequest))
+		w := k.begin(stun.Failure)
+		w.Code(badRequest)
+		k.stranger(w)
 		return nil, false
 	case !k.nonces.valid(m.Nonce, k.from.Addr(), k.now):
 		k.challenge(staleNonce)
@@ -147,9 +151,9 @@ func (k *desk) authenticate() (*request, bool) {
 	}
 	username := string(m.Username)
 	user, expiry, named := parseUsername(username)
-	key := k.key(username)
+	key := stun.NewKey(k.key(username))
 	a := k.find(k.from)
-	if proved := m.Intact(key); !proved || !named || string(m.Realm) != k.cfg.Realm || !k.welcome(user, expiry, a) {
+	if proved := key.Made(m); !proved || !named || string(m.Realm) != k.cfg.Realm || !k.welcome(user, expiry, a) {
 		k.refuse("turn.auth", k.from, k.now)
 		k.challenge(unauthorized)
 		return nil, false
@@ -176,22 +180,23 @@ func (k *desk) welcome(user string, expiry time.Time, a *allocation) bool {
 }
 
 // begin begins a reply to the message.
-func (k *desk) begin(c stun.Class) []byte {
-	k.out = stun.New(k.out, k.m.Method, c, k.m.ID)
-	return k.out
+func (k *desk) begin(c stun.Class) stun.Writer {
+	return stun.Write(k.out[:0], k.m.Method, c, k.m.ID)
 }
 
 // challenge asks a stranger to prove who it is (RFC 8489 §9.2.4).
 func (k *desk) challenge(code int) {
-	b := stun.AppendCode(k.begin(stun.Failure), code)
-	b = stun.Append(b, stun.Realm, k.cfg.Realm)
-	k.stranger(stun.Append(b, stun.Nonce, k.nonces.make(k.from.Addr(), k.now)))
+	w := k.begin(stun.Failure)
+	w.Code(code)
+	w.String(stun.Realm, k.cfg.Realm)
+	w.String(stun.Nonce, k.nonces.make(k.from.Addr(), k.now))
+	k.stranger(w)
 }
 
 // stranger sends a reply to somebody who may have written another's address into the request: not more than some a
 // second, and none of more than twice the size, headers of IP and UDP included (hardening.md HT3).
-func (k *desk) stranger(b []byte) {
-	headers := 28
+func (k *desk) stranger(w stun.Writer) {
+	b, headers := w.Buffer(), 28
 	if k.from.Addr().Is6() {
 		headers = 48
 	}
@@ -203,11 +208,14 @@ func (k *desk) stranger(b []byte) {
 }
 
 // reply sends an answer that bears the proof of its origin.
-func (k *desk) reply(r *request, b []byte) {
-	b = stun.AppendIntegrity(b, r.key)
+func (k *desk) reply(r *request, w stun.Writer) {
+	w.Integrity(r.key)
+	b := w.Buffer()
 	k.path.send(b, len(b))
 }
 
 func (k *desk) fail(r *request, code int) {
-	k.reply(r, stun.AppendCode(k.begin(stun.Failure), code))
+	w := k.begin(stun.Failure)
+	w.Code(code)
+	k.reply(r, w)
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // socket is a UDP socket that takes and sends several datagrams of one size in one call where the system can (UDP GRO and

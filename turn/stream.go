@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"parley/internal/limit"
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 // writeTime is what a client may take to receive what is sent to it.

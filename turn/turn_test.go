@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/turn/stun"
+	"parley/internal/stun"
 )
 
 var networks = []string{"udp", "tcp", "tls"}
@@ -112,7 +112,7 @@ func TestIPv6(t *testing.T) {
 	b.must(stun.CreatePermission, withPeer(relayA.String()))
 	a.send(stun.AppendChannelData(nil, 0x4000, []byte("hello"), false))
 	var m stun.Message
-	if got := b.receive(patience); m.Parse(got) != nil || m.Method != stun.DataIndication || string(m.Data) != "hello" || m.Peers[0] != relayA {
+	if got := b.receive(patience); m.Parse(got, stun.TURN) != nil || m.Method != stun.DataIndication || string(m.Data) != "hello" || m.Peers[0] != relayA {
 		t.Fatalf("got %x", got)
 	}
 	b.send(b.write(stun.Send, stun.Indication, newID(), withPeer(relayA.String()), with(stun.Data, []byte("back"))))
@@ -175,7 +175,7 @@ func TestBursts(t *testing.T) {
 							var m stun.Message
 							if _, data, ok := stun.ChannelData(got); ok {
 								got = data
-							} else if m.Parse(got) == nil {
+							} else if m.Parse(got, stun.TURN) == nil {
 								got = m.Data
 							}
 							if !bytes.Equal(got, want) {

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"parley/bridge/ice/stun"
 	"parley/internal/limit"
+	"parley/internal/stun"
 )
 
 // The requests that one agent answers in a second: from addresses that are proven and from all others together. A browser

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 	"pgregory.net/rapid"
 )
 
@@ -174,8 +174,8 @@ func TestConsent(t *testing.T) {
 				return
 			}
 			for _, pwd := range []string{"guess", client.agent.current.remote.Pwd} { // not the peer's: anything, and our own
-				a := stun.Write(nil, stun.Success, m.ID)
-				a.Mapped(netip.MustParseAddrPort(bridgeAddr))
+				a := stun.Write(nil, stun.Binding, stun.Success, m.ID)
+				a.Addr(stun.XORMappedAddress, netip.MustParseAddrPort(bridgeAddr))
 				a.Integrity(stun.NewKey(pwd))
 				a.Fingerprint()
 				heapPush(w, natAddr, bridgeAddr, a.Buffer())
@@ -586,7 +586,7 @@ func TestDualStackSocket(t *testing.T) {
 		t.Errorf("%d pairs, %+v", len(bridge.agent.current.pairs), out.Datagrams)
 	}
 	var m stun.Message
-	if err := m.Parse(out.Datagrams[0].Data); err != nil || m.Mapped.String() != natAddr {
+	if err := m.Parse(out.Datagrams[0].Data, stun.ICE); err != nil || m.Mapped.String() != natAddr {
 		t.Error(m.Mapped, err)
 	}
 }

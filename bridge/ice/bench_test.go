@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 var sink *Agent
@@ -111,11 +111,11 @@ func BenchmarkConsent(b *testing.B) {
 			b.Fatal(len(out.Datagrams))
 		}
 		var m stun.Message
-		if m.Parse(out.Datagrams[0].Data) != nil {
+		if m.Parse(out.Datagrams[0].Data, stun.ICE) != nil {
 			b.Fatal()
 		}
-		w := stun.Write(buf, stun.Success, m.ID)
-		w.Mapped(path.Local)
+		w := stun.Write(buf, stun.Binding, stun.Success, m.ID)
+		w.Addr(stun.XORMappedAddress, path.Local)
 		w.Integrity(key)
 		w.Fingerprint()
 		n.server.Packet(path, w.Buffer(), now, &out)

@@ -3,7 +3,7 @@ package ice
 import (
 	"time"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // check begins a check of a pair (RFC 8445 §7.2.4). Answers to the checks before it still count, but they are not sent
@@ -50,7 +50,7 @@ func (a *Agent) transmit(p *pair, now time.Time, out *Out) {
 	if p.asked.IsZero() {
 		p.asked = now
 	}
-	w := stun.Write(out.buf, stun.Request, t.id)
+	w := stun.Write(out.buf, stun.Binding, stun.Request, t.id)
 	w.String(stun.Username, p.gen.username)
 	w.Uint32(stun.Priority, priority(prflxPreference, p.path.Transport, p.index)) // RFC 8445 §7.1.1
 	if t.controlling {

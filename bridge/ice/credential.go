@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // Credentials are a username fragment and its password (RFC 8445 §5.3). The password is a secret: it is not logged.

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // mend gives a message that parses the integrity of a password and a fingerprint, so that fuzzing gets behind both.
@@ -23,7 +23,7 @@ func mend(b []byte, pwd string) []byte {
 	b = bytes.Clone(b)
 	binary.BigEndian.PutUint32(b[4:], 0x2112A442)
 	binary.BigEndian.PutUint16(b[2:], uint16(len(b)-20))
-	if m.Parse(b) != nil || m.Has(stun.MessageIntegrity) || m.Has(stun.Fingerprint) {
+	if m.Parse(b, stun.ICE) != nil || m.Has(stun.MessageIntegrity) || m.Has(stun.Fingerprint) {
 		return b
 	}
 	b = append(b, 0, 8, 0, 20)
@@ -42,7 +42,7 @@ func FuzzPacket(f *testing.F) {
 	ours := Credentials{"abcdefgh", strings.Repeat("o", 24)}
 	peer := Credentials{"peer", strings.Repeat("p", 24)}
 	bare := func(c stun.Class, edit func(*stun.Writer)) []byte {
-		w := stun.Write(nil, c, stun.ID{7})
+		w := stun.Write(nil, stun.Binding, c, stun.ID{7})
 		edit(&w)
 		return w.Buffer()
 	}
@@ -62,7 +62,7 @@ func FuzzPacket(f *testing.F) {
 	})
 	conflict := bare(stun.Request, func(w *stun.Writer) { name(w); w.Uint32(stun.Priority, 9); w.Uint64(stun.Controlling, 1<<63) })
 	strange := bare(stun.Request, func(w *stun.Writer) { name(w); w.Uint32(0x7001, 9) })
-	success := bare(stun.Success, func(w *stun.Writer) { w.Mapped(netip.MustParseAddrPort(natAddr)) })
+	success := bare(stun.Success, func(w *stun.Writer) { w.Addr(stun.XORMappedAddress, netip.MustParseAddrPort(natAddr)) })
 	failure := bare(stun.Failure, func(w *stun.Writer) { w.Code(487) })
 	f.Add(script(request, success, success, request, request, success, success, success))
 	f.Add(append(script(request, success, success), bytes.Repeat([]byte{0, 0, 90, 0, 0}, 10)...)) // and then silence
@@ -111,7 +111,7 @@ func FuzzPacket(f *testing.F) {
 			asked = asked[:0]
 			for _, d := range out.Datagrams {
 				var m stun.Message
-				if err := m.Parse(d.Data); err != nil || len(d.Data) > 150 || !m.Has(stun.Fingerprint) {
+				if err := m.Parse(d.Data, stun.ICE); err != nil || len(d.Data) > 150 || !m.Has(stun.Fingerprint) {
 					t.Fatalf("sent %x: %v", d.Data, err)
 				}
 				if m.Class == stun.Request {

@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"log/slog"
-	"parley/bridge/ice/stun"
 	"parley/internal/event"
+	"parley/internal/stun"
 )
 
 func TestHB2CandidatesAreFiltered(t *testing.T) {
@@ -144,17 +144,17 @@ func TestHB3Strangers(t *testing.T) {
 	bare := check(c, peer.Ufrag, "bare", false, false)
 	bare = bare[:len(bare)-8]
 	binary.BigEndian.PutUint16(bare[2:], uint16(len(bare)-20))
-	noName := stun.Write(nil, stun.Request, stun.ID{1})
+	noName := stun.Write(nil, stun.Binding, stun.Request, stun.ID{1})
 	noName.Integrity(stun.NewKey(c.Pwd))
 	noName.Fingerprint()
-	unsafe := stun.Write(nil, stun.Request, stun.ID{2})
+	unsafe := stun.Write(nil, stun.Binding, stun.Request, stun.ID{2})
 	unsafe.String(stun.Username, c.Ufrag+":"+peer.Ufrag)
 	unsafe.Uint32(stun.Priority, 1)
 	unsafe.Fingerprint()
-	indication := stun.Write(nil, stun.Indication, stun.ID{3})
+	indication := stun.Write(nil, stun.Binding, stun.Indication, stun.ID{3})
 	indication.Fingerprint()
-	success := stun.Write(nil, stun.Success, stun.ID{4})
-	success.Mapped(stranger.Remote)
+	success := stun.Write(nil, stun.Binding, stun.Success, stun.ID{4})
+	success.Addr(stun.XORMappedAddress, stranger.Remote)
 	success.Integrity(stun.NewKey(peer.Pwd))
 	success.Fingerprint()
 	for _, x := range []struct {
@@ -216,7 +216,7 @@ func TestHB3TheProofIsThePeers(t *testing.T) {
 		t.Fatal(out)
 	}
 	var m stun.Message
-	if err := m.Parse(out.Datagrams[1].Data); err != nil || m.Class != stun.Request {
+	if err := m.Parse(out.Datagrams[1].Data, stun.ICE); err != nil || m.Class != stun.Request {
 		t.Fatal(m, err)
 	}
 	bridge.server.Packet(elsewhere, answer(&m, peer, path), w.now, &out)
@@ -237,7 +237,7 @@ func TestErrorsOfAuthenticatedChecks(t *testing.T) {
 	path := Path{UDP, netip.MustParseAddrPort(bridgeAddr), netip.MustParseAddrPort("6.6.6.6:666")}
 	send := func(edit func(*stun.Writer)) (m stun.Message, sent int) {
 		t.Helper()
-		r := stun.Write(nil, stun.Request, stun.ID{9})
+		r := stun.Write(nil, stun.Binding, stun.Request, stun.ID{9})
 		r.String(stun.Username, c.Ufrag+":"+client.agent.current.local.Ufrag)
 		edit(&r)
 		r.Integrity(stun.NewKey(c.Pwd))
@@ -246,7 +246,7 @@ func TestErrorsOfAuthenticatedChecks(t *testing.T) {
 		bridge.server.Packet(path, r.Buffer(), w.now, &out)
 		if len(out.Datagrams) > 0 {
 			d := out.Datagrams[0].Data
-			if err := m.Parse(d); err != nil || !stun.NewKey(c.Pwd).Made(&m) || !m.Has(stun.Fingerprint) || m.ID != (stun.ID{9}) {
+			if err := m.Parse(d, stun.ICE); err != nil || !stun.NewKey(c.Pwd).Made(&m) || !m.Has(stun.Fingerprint) || m.ID != (stun.ID{9}) {
 				t.Errorf("answer %+v, %v", m, err)
 			}
 			if len(d) > len(r.Buffer()) {

@@ -4,7 +4,7 @@ import (
 	"container/heap"
 	"net/netip"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // tb is what *testing.T, *testing.B and *rapid.T have in common.
@@ -31,7 +31,7 @@ func (n *node) request(peer Credentials, id string, nominate bool) []byte {
 func check(c Credentials, peer, id string, controlling, nominate bool) []byte {
 	var tid stun.ID
 	copy(tid[:], id)
-	w := stun.Write(nil, stun.Request, tid)
+	w := stun.Write(nil, stun.Binding, stun.Request, tid)
 	w.String(stun.Username, c.Ufrag+":"+peer)
 	w.Uint32(stun.Priority, priority(prflxPreference, UDP, 0))
 	if controlling {
@@ -58,7 +58,7 @@ func (n *node) check(path Path, peer Credentials, nominate bool) {
 		out = Out{}
 		for _, d := range d {
 			var m stun.Message
-			if err := m.Parse(d.Data); err != nil {
+			if err := m.Parse(d.Data, stun.ICE); err != nil {
 				n.w.t.Fatal(err)
 			}
 			if d.Path == path && m.Class == stun.Request {
@@ -70,8 +70,8 @@ func (n *node) check(path Path, peer Credentials, nominate bool) {
 }
 
 func answer(m *stun.Message, peer Credentials, path Path) []byte {
-	w := stun.Write(nil, stun.Success, m.ID)
-	w.Mapped(path.Local)
+	w := stun.Write(nil, stun.Binding, stun.Success, m.ID)
+	w.Addr(stun.XORMappedAddress, path.Local)
 	w.Integrity(stun.NewKey(peer.Pwd))
 	w.Fingerprint()
 	return w.Buffer()

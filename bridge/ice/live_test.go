@@ -15,7 +15,7 @@ import (
 	pice "github.com/pion/ice/v4"
 	"go.uber.org/goleak"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

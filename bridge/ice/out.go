@@ -3,7 +3,7 @@ package ice
 import (
 	"net/netip"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // Transport is what a path runs over.

@@ -3,7 +3,7 @@ package ice
 import (
 	"time"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // pairState is RFC 8445 §6.1.2.6 without Frozen: there is one component of one stream, so nothing waits for a foundation.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // TestManyReaders has several goroutines feed one server, as sockets with SO_REUSEPORT do, while signalling goes on.
@@ -30,7 +30,7 @@ func TestManyReaders(t *testing.T) {
 				s.Packet(path, check(c, peer.Ufrag, "x", i%2 == 0, true), now, &out)
 				for _, d := range out.Datagrams {
 					var m stun.Message
-					if m.Parse(d.Data) == nil && m.Class == stun.Request {
+					if m.Parse(d.Data, stun.ICE) == nil && m.Class == stun.Request {
 						s.Packet(d.Path, answer(&m, peer, d.Path), now, &Out{})
 					}
 				}

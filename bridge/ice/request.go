@@ -3,7 +3,7 @@ package ice
 import (
 	"time"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // The error codes of RFC 8489 §14.8 and RFC 8445 §7.3.1.1 that are sent or understood.
@@ -103,8 +103,8 @@ func (a *Agent) heard(p *pair, peer []byte, m *stun.Message, now time.Time, out 
 
 // answer sends a success response (RFC 8445 §7.3.1.2). It is no larger than the request.
 func (a *Agent) answer(g *generation, path Path, m *stun.Message, out *Out) {
-	w := stun.Write(out.buf, stun.Success, m.ID)
-	w.Mapped(path.Remote)
+	w := stun.Write(out.buf, stun.Binding, stun.Success, m.ID)
+	w.Addr(stun.XORMappedAddress, path.Remote)
 	w.Integrity(g.in)
 	w.Fingerprint()
 	out.send(path, w)
@@ -112,7 +112,7 @@ func (a *Agent) answer(g *generation, path Path, m *stun.Message, out *Out) {
 
 // refuse sends an error response.
 func (a *Agent) refuse(g *generation, path Path, m *stun.Message, code int, out *Out) {
-	w := stun.Write(out.buf, stun.Failure, m.ID)
+	w := stun.Write(out.buf, stun.Binding, stun.Failure, m.ID)
 	w.Code(code)
 	if code == unknownAttribute {
 		w.Unknown(m.Unknown())

@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"parley/bridge/ice/stun"
 	"parley/internal/event"
 	"parley/internal/limit"
+	"parley/internal/stun"
 )
 
 // Config is what a server is made of.
@@ -81,7 +81,7 @@ func (s *Server) Find(t Transport, from netip.AddrPort) *Agent { return s.proven
 func (s *Server) Packet(path Path, b []byte, now time.Time, out *Out) {
 	path = path.plain()
 	var m stun.Message
-	if m.Parse(b) != nil || m.Method != stun.Binding || path.Transport > TCP {
+	if m.Parse(b, stun.ICE) != nil || m.Method != stun.Binding || path.Transport > TCP {
 		s.counts.malformed.Add(1)
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"parley/bridge/ice/stun"
+	"parley/internal/stun"
 )
 
 // world is a network in simulated time: two or more servers, and between them loss, delay and NATs.
@@ -115,7 +115,7 @@ func (n *node) take(out *Out) {
 		}
 		if w.seen != nil {
 			var m stun.Message
-			if err := m.Parse(d.Data); err != nil {
+			if err := m.Parse(d.Data, stun.ICE); err != nil {
 				w.t.Fatalf("%s sends what is not STUN: %v", n.name, err)
 			}
 			w.seen(from, to, &m)

@@ -34,6 +34,7 @@ var may = map[string][]string{
 	"bridge":         {"internal", "bridge", "jingle"},
 	"turn":           {"internal", "turn"},
 	"internal":       {"internal"},
+	"internal/stun":  {},
 
 	// Composed of every room's own Config, and started by cmd alone.
 	"internal/config": {"internal", "xmpp", "muc", "jingle", "turn", "bridge", "portal"},

@@ -22,8 +22,8 @@ import (
 	"github.com/pion/srtp/v3"
 
 	"parley/bridge/api"
-	"parley/bridge/ice/stun"
 	"parley/bridge/rtp"
+	"parley/internal/stun"
 )
 
 // Tag is how many bytes Send needs behind a packet (RFC 7714 §14).
@@ -297,11 +297,11 @@ func (p *Peer) take(b []byte, at time.Time) {
 // answer answers a connectivity check (RFC 8445 §7.3).
 func (p *Peer) answer(b []byte) {
 	var m stun.Message
-	if m.Parse(b) != nil || m.Class != stun.Request || !p.key.Made(&m) {
+	if m.Parse(b, stun.ICE) != nil || m.Class != stun.Request || !p.key.Made(&m) {
 		return
 	}
-	w := stun.Write(nil, stun.Success, m.ID)
-	w.Mapped(p.conn.RemoteAddr().(*net.UDPAddr).AddrPort())
+	w := stun.Write(nil, stun.Binding, stun.Success, m.ID)
+	w.Addr(stun.XORMappedAddress, p.conn.RemoteAddr().(*net.UDPAddr).AddrPort())
 	w.Integrity(p.key)
 	w.Fingerprint()
 	p.conn.Write(w.Buffer())

@@ -1,30 +1,40 @@
 package stun
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"net/netip"
 )
 
+const (
+	header      = 20         // bytes before the first attribute
+	cookie      = 0x2112A442 // RFC 8489 §5
+	fingerprint = 0x5354554E // XORed into the CRC (RFC 8489 §14.7)
+	maxUnknown  = 16         // attributes that a 420 names
+
+	// MaxMessage is the size in bytes of the largest message or ChannelData, header included, that is taken.
+	MaxMessage = 2048
+)
+
 // What Parse returns. They are values so that refusing costs no memory.
 var (
 	ErrHeader      = errors.New("stun: not a STUN header")
-	ErrLength      = errors.New("stun: length differs from the bytes given")
+	ErrLength      = errors.New("stun: length differs from the bytes given, or is too large")
 	ErrAttribute   = errors.New("stun: attribute longer than the message")
 	ErrSize        = errors.New("stun: attribute of a size or family that it cannot have")
 	ErrCount       = errors.New("stun: too many attributes")
+	ErrRole        = errors.New("stun: both controlling and controlled")
 	ErrFingerprint = errors.New("stun: fingerprint is wrong or not last")
 )
 
 // ID is a transaction id (RFC 8489 §5).
 type ID [12]byte
 
-// Message is one parsed message. Its slices point into the bytes that were parsed and are valid as long as those are.
-// Of an attribute that occurs twice the first counts (RFC 8489 §14), except for XOR-PEER-ADDRESS; attributes behind
-// MESSAGE-INTEGRITY are not read (RFC 8489 §14.5). A Message is reused by parsing into it again.
+// Message is one parsed message. Its slices point into the bytes that were parsed and are valid as long as those are, but
+// for Peers, which is the message's own. Of an attribute that occurs twice the first counts (RFC 8489 §14), except for
+// XOR-PEER-ADDRESS; between MESSAGE-INTEGRITY and FINGERPRINT nothing is read (RFC 8489 §14.5). A Message is reused by
+// parsing into it again. Addresses stay in the family they were written in: one that is mapped into IPv6 is not unmapped.
 type Message struct {
 	Method Method
 	Class  Class
@@ -32,45 +42,52 @@ type Message struct {
 
 	Username, Realm, Nonce, Data, Token []byte
 
-	Peers     []netip.AddrPort // XOR-PEER-ADDRESS, all of them
-	Relayed   netip.AddrPort   // XOR-RELAYED-ADDRESS
-	Mapped    netip.AddrPort   // XOR-MAPPED-ADDRESS
-	Code      int              // ERROR-CODE, 0 where the number is none
-	Channel   uint16           // CHANNEL-NUMBER
-	Lifetime  uint32           // LIFETIME in seconds
-	Family    uint8            // REQUESTED-ADDRESS-FAMILY: IPv4, IPv6 or what the peer made up
-	Transport uint8            // REQUESTED-TRANSPORT: an IP protocol number
-	EvenPort  uint8            // EVEN-PORT: 0x80 asks to reserve the next port as well
+	Peers      []netip.AddrPort // XOR-PEER-ADDRESS, all of them
+	Relayed    netip.AddrPort   // XOR-RELAYED-ADDRESS
+	Mapped     netip.AddrPort   // XOR-MAPPED-ADDRESS
+	Code       int              // ERROR-CODE, 0 where the number is none
+	TieBreaker uint64           // of ICE-CONTROLLING or ICE-CONTROLLED
+	Priority   uint32           // PRIORITY
+	Lifetime   uint32           // LIFETIME in seconds
+	Channel    uint16           // CHANNEL-NUMBER
+	Family     uint8            // REQUESTED-ADDRESS-FAMILY: IPv4, IPv6 or what the peer made up
+	Transport  uint8            // REQUESTED-TRANSPORT: an IP protocol number
+	EvenPort   uint8            // EVEN-PORT: 0x80 asks to reserve the next port as well
 
-	Unknown []Attr // attributes that must be understood and are unknown here
-
+	unknowns  uint8
+	unknown   [maxUnknown]Attr
+	has       set
 	raw       []byte
-	has       uint64
 	integrity int // offset of MESSAGE-INTEGRITY in raw
 }
 
-// Has reports that the message carries an attribute; of those below 0x8000 it knows the ones that Message has fields for.
-func (m *Message) Has(t Attr) bool {
-	if t == Fingerprint {
-		t = 0
-	}
-	return t < 64 && m.has&(1<<t) != 0
+// Is tells STUN from DTLS, RTP and RTCP by the first byte (RFC 7983 §7), and from what else begins like it by the cookie.
+func Is(b []byte) bool {
+	return len(b) >= header && b[0] < 4 && binary.BigEndian.Uint32(b[4:]) == cookie
 }
 
+// Has reports that the message carries an attribute of the usage that it was parsed for.
+func (m *Message) Has(t Attr) bool { return m.has&of(t) != 0 }
+
+// Unknown returns the attributes that had to be understood and were not, the first sixteen of them.
+func (m *Message) Unknown() []Attr { return m.unknown[:m.unknowns] }
+
 // Parse reads a message that fills b exactly.
-func (m *Message) Parse(b []byte) error {
-	*m = Message{Peers: m.Peers[:0], Unknown: m.Unknown[:0], raw: b}
+func (m *Message) Parse(b []byte, u *Usage) error {
+	peers := m.Peers[:0]
+	*m = Message{}
+	m.Peers, m.raw = peers, b
 	if len(b) < header || b[0]>>6 != 0 || binary.BigEndian.Uint32(b[4:]) != cookie {
 		return ErrHeader
 	}
 	length := int(binary.BigEndian.Uint16(b[2:]))
-	if length%4 != 0 || header+length != len(b) || len(b) > MaxMessage {
+	if length%4 != 0 || header+length != len(b) || len(b) > u.message {
 		return ErrLength
 	}
 	m.Method, m.Class = split(binary.BigEndian.Uint16(b))
 	m.ID = ID(b[8:header])
 	for at, n := header, 0; at < len(b); n++ {
-		if n == maxAttrs {
+		if n == u.count {
 			return ErrCount
 		}
 		if len(b)-at < 4 || m.Has(Fingerprint) {
@@ -81,8 +98,8 @@ func (m *Message) Parse(b []byte) error {
 		if end > len(b) {
 			return ErrAttribute
 		}
-		v := b[at+4 : at+4+size]
-		if !sized(t, v) {
+		v, known := b[at+4:at+4+size], of(t)&u.attrs != 0
+		if known && !u.sized(t, v) {
 			return ErrSize
 		}
 		switch {
@@ -90,15 +107,21 @@ func (m *Message) Parse(b []byte) error {
 			if end != len(b) || binary.BigEndian.Uint32(v) != crc32.ChecksumIEEE(b[:at])^fingerprint {
 				return ErrFingerprint
 			}
-			m.has |= 1
+			m.has |= of(t)
 		case m.Has(MessageIntegrity):
 		case t == MessageIntegrity:
 			m.integrity = at
-			m.has |= 1 << t
-		default:
+			m.has |= of(t)
+		case known:
 			m.take(t, v)
+		case t < 0x8000 && m.unknowns < maxUnknown:
+			m.unknown[m.unknowns] = t
+			m.unknowns++
 		}
 		at = end
+	}
+	if m.Has(Controlling) && m.Has(Controlled) {
+		return ErrRole
 	}
 	return nil
 }
@@ -111,13 +134,7 @@ func (m *Message) take(t Attr, v []byte) {
 	if m.Has(t) {
 		return
 	}
-	if t >= 64 || known&(1<<t) == 0 {
-		if t < 0x8000 {
-			m.Unknown = append(m.Unknown, t)
-		}
-		return
-	}
-	m.has |= 1 << t
+	m.has |= of(t)
 	switch t {
 	case Username:
 		m.Username = v
@@ -147,11 +164,14 @@ func (m *Message) take(t Attr, v []byte) {
 		m.Transport = v[0]
 	case EvenPort:
 		m.EvenPort = v[0]
+	case Priority:
+		m.Priority = binary.BigEndian.Uint32(v)
+	case Controlled, Controlling:
+		m.TieBreaker = binary.BigEndian.Uint64(v)
 	}
 }
 
-// address undoes the XOR of an address (RFC 8489 §14.2). The address stays in the family it was written in: one that is
-// mapped into IPv6 is not unmapped.
+// address undoes the XOR of an address (RFC 8489 §14.2).
 func (m *Message) address(v []byte) netip.AddrPort {
 	port := binary.BigEndian.Uint16(v[2:]) ^ cookie>>16
 	var a [16]byte
@@ -163,20 +183,6 @@ func (m *Message) address(v []byte) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(a[:4])), port)
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(a), port)
-}
-
-// Intact reports that the message carries a MESSAGE-INTEGRITY made with the key (RFC 8489 §14.5). It compares in constant
-// time and leaves the bytes of the message as they are.
-func (m *Message) Intact(key []byte) bool {
-	if !m.Has(MessageIntegrity) {
-		return false
-	}
-	head := [4]byte(m.raw)
-	binary.BigEndian.PutUint16(head[2:], uint16(m.integrity+24-header))
-	mac := hmac.New(sha1.New, key)
-	mac.Write(head[:])
-	mac.Write(m.raw[4:m.integrity])
-	return hmac.Equal(mac.Sum(nil), m.raw[m.integrity+4:m.integrity+24])
 }
 
 // split parts a message type into method and class (RFC 8489 §5, figure 3).

@@ -13,10 +13,10 @@ type Writer struct {
 	start int
 }
 
-// Write begins a Binding message behind what b holds.
-func Write(b []byte, c Class, id ID) Writer {
+// Write begins a message behind what b holds.
+func Write(b []byte, m Method, c Class, id ID) Writer {
 	w := Writer{b, len(b)}
-	w.buf = binary.BigEndian.AppendUint16(w.buf, join(Binding, c))
+	w.buf = binary.BigEndian.AppendUint16(w.buf, join(m, c))
 	w.buf = binary.BigEndian.AppendUint16(w.buf, 0)
 	w.buf = binary.BigEndian.AppendUint32(w.buf, cookie)
 	w.buf = append(w.buf, id[:]...)
@@ -36,16 +36,27 @@ func (w *Writer) attr(t Attr, n int) {
 	binary.BigEndian.PutUint16(w.message()[2:], uint16(len(w.message())+(n+3)&^3-header))
 }
 
+// pad appends the padding of an attribute of n bytes.
+func (w *Writer) pad(n int) {
+	var zero [3]byte
+	w.buf = append(w.buf, zero[:-n&3]...)
+}
+
 // Flag appends an attribute without a value.
 func (w *Writer) Flag(t Attr) { w.attr(t, 0) }
+
+// Bytes appends an attribute with its padding.
+func (w *Writer) Bytes(t Attr, v []byte) {
+	w.attr(t, len(v))
+	w.buf = append(w.buf, v...)
+	w.pad(len(v))
+}
 
 // String appends an attribute of text with its padding.
 func (w *Writer) String(t Attr, s string) {
 	w.attr(t, len(s))
 	w.buf = append(w.buf, s...)
-	for len(w.message())%4 != 0 {
-		w.buf = append(w.buf, 0)
-	}
+	w.pad(len(s))
 }
 
 // Uint32 appends an attribute of four bytes.
@@ -60,14 +71,14 @@ func (w *Writer) Uint64(t Attr, v uint64) {
 	w.buf = binary.BigEndian.AppendUint64(w.buf, v)
 }
 
-// Mapped appends XOR-MAPPED-ADDRESS (RFC 8489 §14.2).
-func (w *Writer) Mapped(a netip.AddrPort) {
-	ip, n, family := a.Addr().As16(), 16, uint16(ipv6)
+// Addr appends an attribute that is an XORed address (RFC 8489 §14.2).
+func (w *Writer) Addr(t Attr, a netip.AddrPort) {
+	ip, n, family := a.Addr().As16(), 16, uint16(IPv6)
 	if a.Addr().Is4() {
 		four := a.Addr().As4()
-		n, family = copy(ip[:], four[:]), ipv4
+		n, family = copy(ip[:], four[:]), IPv4
 	}
-	w.attr(XORMappedAddress, 4+n)
+	w.attr(t, 4+n)
 	w.buf = binary.BigEndian.AppendUint16(w.buf, family)
 	w.buf = binary.BigEndian.AppendUint16(w.buf, a.Port()^cookie>>16)
 	for i := range n {
@@ -84,9 +95,7 @@ func (w *Writer) Unknown(types []Attr) {
 	for _, t := range types {
 		w.buf = binary.BigEndian.AppendUint16(w.buf, uint16(t))
 	}
-	if len(types)%2 != 0 {
-		w.buf = append(w.buf, 0, 0)
-	}
+	w.pad(2 * len(types))
 }
 
 // Integrity appends MESSAGE-INTEGRITY made with the key (RFC 8489 §14.5).
