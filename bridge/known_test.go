@@ -99,7 +99,7 @@ func TestMappingsThatMayBeLost(t *testing.T) {
 	if len(w.legs["r"].of(second)) != 2 {
 		t.Fatal("nothing while the channel is open")
 	}
-	r.Closed(old, w.now.Add(-500*time.Millisecond)) // the client was heard right after it was told of the second
+	r.Closed(old, w.now.Add(-1500*time.Millisecond)) // after it was told of the first, and before it was of the second
 	play := func() (a, b int) {
 		na, nb := len(w.legs["r"].of(first)), len(w.legs["r"].of(second))
 		one.frame(true)

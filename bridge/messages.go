@@ -52,13 +52,9 @@ func (e *Endpoint) Opened(conn channel.Conn) {
 	c.dirty.Store(true)
 }
 
-// doubt is by how much the client's last sign of life must be younger than an announcement's departure to prove that it
-// arrived: a round trip.
-const doubt = 2 * time.Second
-
 // Closed notices that the channel has ended. Slots whose announcement may have been lost with it send nothing until the next
 // channel repeats it.
-func (e *Endpoint) Closed(conn channel.Conn, heard time.Time) {
+func (e *Endpoint) Closed(conn channel.Conn, arrived time.Time) {
 	c := e.Conference
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,7 +64,7 @@ func (e *Endpoint) Closed(conn channel.Conn, heard time.Time) {
 	e.channel = nil
 	e.out.mu.Lock()
 	for _, s := range e.out.slots {
-		if s.pooled && heard.Sub(s.announced) < doubt {
+		if s.pooled && !s.announced.Before(arrived) {
 			s.doubtful = true
 			s.turnOff()
 		}

@@ -36,8 +36,8 @@ func TestTheEndpointIsToldOfTheEnd(t *testing.T) {
 	after := time.Now()
 	time.Sleep(50 * time.Millisecond)
 	c.ws.Close(websocket.StatusNormalClosure, "")
-	if end := e.expectClosed(t, 1); end.conn != own || end.heard.After(after) || after.Sub(end.heard) > 5*time.Second {
-		t.Errorf("told of %v, heard %v before the last message was seen", end.conn == own, after.Sub(end.heard))
+	if end := e.expectClosed(t, 1); end.conn != own || end.arrived.After(after) || after.Sub(end.arrived) > 5*time.Second {
+		t.Errorf("told of %v, arrived %v before the last message was seen", end.conn == own, after.Sub(end.arrived))
 	}
 
 	// One that was replaced is no end; that of its successor is.
@@ -52,7 +52,7 @@ func TestTheEndpointIsToldOfTheEnd(t *testing.T) {
 	second.err.Store(true)
 	d.Send(ConnectionStats{1}) // fails, and so ends it
 	second.expectShut()
-	if end := e.expectClosed(t, 2); end.conn != Conn(d) || end.heard.Before(before) {
+	if end := e.expectClosed(t, 2); end.conn != Conn(d) || end.arrived.Before(before.Add(-roundTrip)) {
 		t.Errorf("told of %v", end)
 	}
 

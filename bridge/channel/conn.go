@@ -35,9 +35,9 @@ type Endpoint interface {
 	// sends its whole state (SenderSourceConstraints, ForwardedSources, source maps...) before it sends changes.
 	Opened(c Conn)
 
-	// Closed says that the endpoint's Conn has ended and no other has taken its place. What was sent after heard, when the
-	// client was last heard on it, may not have arrived. It is called once for each Conn that was not replaced, after Opened.
-	Closed(c Conn, heard time.Time)
+	// Closed says that the endpoint's Conn has ended and no other has taken its place. Source maps that were sent before arrived
+	// have arrived, what was sent later perhaps not. It is called once for each Conn that was not replaced, after Opened.
+	Closed(c Conn, arrived time.Time)
 }
 
 // The close codes (RFC 6455 §7.4.1) and what they mean here.

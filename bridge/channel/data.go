@@ -49,7 +49,7 @@ func (d *Data) Close(int, string) {
 	d.life.end(func() {
 		d.shut()
 		if current {
-			d.ticket.closed(d, &d.in, d.start.Add(time.Duration(d.heard.Load())))
+			d.ticket.closed(d, &d.in, d.start.Add(time.Duration(d.heard.Load())-roundTrip))
 		}
 	})
 }

@@ -34,8 +34,8 @@ type endpoint struct {
 
 // closed is a call of Closed.
 type closed struct {
-	conn  Conn
-	heard time.Time
+	conn    Conn
+	arrived time.Time
 }
 
 func newEndpoint(state ...Message) *endpoint {
@@ -58,10 +58,10 @@ func (e *endpoint) Opened(c Conn) {
 	}
 }
 
-func (e *endpoint) Closed(c Conn, heard time.Time) {
+func (e *endpoint) Closed(c Conn, arrived time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.closed = append(e.closed, closed{c, heard})
+	e.closed = append(e.closed, closed{c, arrived})
 }
 
 // send waits for the first Conn.

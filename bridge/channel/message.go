@@ -12,8 +12,9 @@ type Message interface {
 
 // sort says what becomes of a message that waits behind a slow connection.
 type sort struct {
-	keep keep
-	of   string // state of what: a later one of the same class takes its place
+	keep  keep
+	of    string // state of what: a later one of the same class takes its place
+	prove bool   // what the bridge does next depends on whether it has arrived
 }
 
 type keep int

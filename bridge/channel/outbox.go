@@ -3,6 +3,7 @@ package channel
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"parley/internal/event"
 )
@@ -21,12 +22,14 @@ type outbox struct {
 	start func(run func()) bool      // runs run in a goroutine, unless the connection is at its end
 	fail  func(code int, why string) // ends the connection; must not block
 	lost  func()                     // counts a message that was lost
+	left  func(before time.Time)     // all that was put before has left, messages among them that are to be proved; nil: nobody proves
 
 	mu      sync.Mutex // guards what follows
 	queue   []waiting
 	bytes   int
 	running bool
 	closed  bool
+	unsure  bool // a message has left, or is in the queue, that is to be proved
 }
 
 type waiting struct {
@@ -67,6 +70,7 @@ func (o *outbox) put(m Message) {
 	}
 	o.queue = append(o.queue, w)
 	o.bytes += len(w.text)
+	o.unsure = o.unsure || w.sort.prove
 	begin := !o.running
 	o.running = true
 	o.mu.Unlock()
@@ -100,7 +104,12 @@ func (o *outbox) run() {
 			if cap(o.queue) > 16 {
 				o.queue = nil
 			}
+			unsure, now := o.unsure, time.Now()
+			o.unsure = false
 			o.mu.Unlock()
+			if unsure && o.left != nil {
+				o.left(now)
+			}
 			return
 		}
 		text := o.queue[0].text

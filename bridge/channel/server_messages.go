@@ -97,11 +97,11 @@ func (EndpointStats) Class() string                     { return "EndpointStats"
 func (ServerHello) sort() sort                             { return sort{} }
 func (DominantSpeakerEndpointChangeEvent) sort() sort      { return sort{keep: state} }
 func (ForwardedSources) sort() sort                        { return sort{keep: state} }
-func (m SenderSourceConstraints) sort() sort               { return sort{state, m.SourceName} }
-func (VideoSourcesMap) sort() sort                         { return sort{} }
-func (AudioSourcesMap) sort() sort                         { return sort{} }
+func (m SenderSourceConstraints) sort() sort               { return sort{keep: state, of: m.SourceName} }
+func (VideoSourcesMap) sort() sort                         { return sort{prove: true} }
+func (AudioSourcesMap) sort() sort                         { return sort{prove: true} }
 func (ConnectionStats) sort() sort                         { return sort{keep: state} }
-func (m EndpointConnectivityStatusChangeEvent) sort() sort { return sort{state, m.Endpoint} }
-func (m SyntheticSourceSendingChangeEvent) sort() sort     { return sort{state, m.SourceName} }
+func (m EndpointConnectivityStatusChangeEvent) sort() sort { return sort{keep: state, of: m.Endpoint} }
+func (m SyntheticSourceSendingChangeEvent) sort() sort     { return sort{keep: state, of: m.SourceName} }
 func (EndpointMessage) sort() sort                         { return sort{keep: passing} }
 func (EndpointStats) sort() sort                           { return sort{keep: passing} }

@@ -33,6 +33,7 @@ type socket struct {
 	timer *time.Timer
 	start time.Time
 	heard atomic.Int64 // when something last came from the client: nanoseconds after start
+	proof proof
 }
 
 // buffers hold a message while it is read, and one byte more.
@@ -52,7 +53,8 @@ func (h *hijack) Hijack() (conn net.Conn, rw *bufio.ReadWriter, err error) {
 // serve upgrades a request that may be and returns when its WebSocket is closed.
 func serve(w http.ResponseWriter, r *http.Request, t *Ticket, remote string) {
 	c := &socket{in: t.inbox(remote), life: life{all: &t.server.wg}, ticket: t, start: time.Now()}
-	c.out = outbox{write: c.write, start: c.life.spawn, fail: c.Close, lost: lostTo(c.in.events, remote, t.key.endpoint)}
+	c.out = outbox{write: c.write, start: c.life.spawn, fail: c.Close, lost: lostTo(c.in.events, remote, t.key.endpoint), left: c.prove}
+	c.proof.end = make(chan struct{})
 	h := &hijack{ResponseWriter: w}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // of the Origin: see ServeHTTP
@@ -80,7 +82,7 @@ func serve(w http.ResponseWriter, r *http.Request, t *Ticket, remote string) {
 	c.life.wg.Wait()
 	c.timer.Stop()
 	if t.detach(c) {
-		t.closed(c, &c.in, c.start.Add(time.Duration(c.heard.Load())))
+		t.closed(c, &c.in, c.arrived())
 	}
 }
 
@@ -91,6 +93,7 @@ func (c *socket) Send(m Message) { c.out.put(m) }
 func (c *socket) Close(code int, reason string) {
 	c.out.close()
 	c.life.end(func() {
+		close(c.proof.end)
 		if code == 0 {
 			c.raw.Close()
 			c.ws.CloseNow()
@@ -172,7 +175,7 @@ func (c *socket) tick() {
 	case silent >= idleTimeout:
 		c.Close(0, "")
 	case silent >= pingAfter:
-		c.life.spawn(c.ping)
+		c.life.spawn(func() { c.ping() })
 		c.timer.Reset(min(pingAfter, idleTimeout-silent))
 	default:
 		c.timer.Reset(pingAfter - silent)
@@ -180,8 +183,8 @@ func (c *socket) tick() {
 }
 
 // ping returns with the pong, or when it is time for another.
-func (c *socket) ping() {
+func (c *socket) ping() error {
 	ctx, cancel := context.WithTimeout(context.Background(), pingAfter)
 	defer cancel()
-	c.ws.Ping(ctx)
+	return c.ws.Ping(ctx)
 }

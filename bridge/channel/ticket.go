@@ -96,10 +96,10 @@ func (t *Ticket) detach(c Conn) bool {
 }
 
 // closed tells the endpoint that a connection which was its own has ended.
-func (t *Ticket) closed(c Conn, in *inbox, heard time.Time) {
+func (t *Ticket) closed(c Conn, in *inbox, arrived time.Time) {
 	t.opening.Lock() // not before Opened has returned
 	defer t.opening.Unlock()
-	in.guard(func() { t.endpoint.Closed(c, heard) })
+	in.guard(func() { t.endpoint.Closed(c, arrived) })
 }
 
 func (t *Ticket) inbox(remote string) inbox {

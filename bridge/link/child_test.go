@@ -263,16 +263,20 @@ func TestBridgeEndsItselfWithoutAFront(t *testing.T) {
 
 func TestBridgeThatDiesAtOnceIsNotStartedInALoop(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(context.Background(), 900*time.Millisecond)
-	defer cancel()
+	ctx, cancel := context.WithCancel(t.Context())
 	var log lockedLines
 	c := testChild(dir, "5m", "die")
 	c.Log = slog.New(slog.NewTextHandler(&log, nil))
-	if err := c.Run(ctx); err != nil {
+	done := make(chan error)
+	go func() { done <- c.Run(ctx) }()
+	eventually(t, "an end is told", func() bool { return log.count("exit status 3") > 0 })
+	time.Sleep(800 * time.Millisecond)
+	cancel()
+	if err := <-done; err != nil {
 		t.Error(err)
 	}
 	// At 0, 0 and 100 ms; the next one would be a second later.
-	if n := log.count("exit status 3"); n < 1 || n > 3 {
+	if n := log.count("exit status 3"); n > 3 {
 		t.Errorf("%d ends are told:\n%s", n, log.String())
 	}
 }

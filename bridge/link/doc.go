@@ -26,6 +26,10 @@
 // that takes over after the former was killed, is told all of these after the Hello. The users of
 // the relay that have ended are told to each bridge that comes, for as long as a credential of theirs could be good.
 //
+// The clients' bridge channels come to the front, since that has the HTTP listeners. It hands over the descriptor of a
+// connection that is plain TCP (Channels, Home.ServeChannels), so that the channel outlives it. Of a TLS connection it is a proxy
+// (Proxy, Home.ServeHTTP): the keys are in its process, and the channel ends with it.
+//
 // A bridge has one front at a time. Who comes second is refused until the first one is gone. Without a front its
 // conferences go on for a grace of 5 minutes; then they are ended, and so is Server.Run. A conference that a new front has
 // not spoken for in the same time is ended too.

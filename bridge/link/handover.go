@@ -108,7 +108,7 @@ func (h *handover) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // mayHandOver reports that a request asks for a WebSocket, has nothing to say before that, and came over plain TCP. How well
 // it asks is the bridge's to check.
 func mayHandOver(r *http.Request) bool {
-	return r.TLS == nil && r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
+	return r.TLS == nil && r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor == 1 && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
 		strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade")
 }
 

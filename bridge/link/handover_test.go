@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -159,6 +160,7 @@ func TestConnectionsAreHandedOver(t *testing.T) {
 			dir := t.TempDir()
 			var requests atomic.Int32
 			taking(t, dir, echo(&requests), newCounters())
+			defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it closes what was forgotten
 			before := descriptors(t)
 			front := httptest.NewUnstartedServer(Channels(dir, nil))
 			front.Listener = wrap(front.Listener)
@@ -262,6 +264,7 @@ func TestNotHandedOver(t *testing.T) {
 	for i, send := range []string{
 		"GET /?wrong HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 		"GET /?wrong HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: close\r\n\r\n",
+		strings.Replace(opening("/?wrong", ""), "HTTP/1.1", "HTTP/1.0", 1),
 		opening("/?wrong", "Content-Length: 4\r\n") + "GET ",
 		opening("/?wrong", "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n",
 	} {
@@ -292,11 +295,16 @@ func TestHandoverWithoutItsBridge(t *testing.T) {
 		there  bool
 		answer int
 	}{
-		"no bridge":          {gone, false, http.StatusBadGateway},
-		"stopped":            {nil, true, http.StatusBadGateway},
-		"ended at once":      {gone, true, http.StatusBadGateway},
-		"another's protocol": {func(u *net.UnixConn) { u.Write([]byte("H")) }, true, http.StatusBadGateway},
-		"ended when ready":   {func(u *net.UnixConn) { u.Write([]byte{ready}) }, true, 0},
+		"no bridge":     {gone, false, http.StatusBadGateway},
+		"stopped":       {nil, true, http.StatusBadGateway},
+		"ended at once": {gone, true, http.StatusBadGateway},
+		"another's protocol": {func(u *net.UnixConn) {
+			u.Write([]byte("H"))
+			if n, _ := u.Read(make([]byte, 1)); n > 0 {
+				t.Error("it was given the connection")
+			}
+		}, true, http.StatusBadGateway},
+		"ended when ready": {func(u *net.UnixConn) { u.Write([]byte{ready}) }, true, 0},
 		"ended with it": {func(u *net.UnixConn) {
 			u.Write([]byte{ready})
 			var b [4]byte
@@ -348,6 +356,37 @@ func TestHandoverWithoutItsBridge(t *testing.T) {
 	}
 }
 
+// fat is a connection of which more was read than goes with a descriptor.
+type fat struct{ net.Conn }
+
+func (f fat) Release() (net.Conn, []byte) { return f.Conn, make([]byte, largestHand) }
+
+type fatListener struct{ net.Listener }
+
+func (l fatListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	return fat{nc}, err
+}
+
+// A client whose connection cannot be handed over once the HTTP server has given it up is told so.
+func TestFailedHandoverIsAnswered(t *testing.T) {
+	dir := t.TempDir()
+	var requests atomic.Int32
+	taking(t, dir, echo(&requests), newCounters())
+	front := httptest.NewUnstartedServer(Channels(dir, nil))
+	front.Listener = fatListener{front.Listener}
+	front.Start()
+	defer front.Close()
+	c, r := connect(t, front.Listener.Addr().String())
+	io.WriteString(c, opening("/colibri-ws/b/c/e?pwd=x", ""))
+	if res, err := http.ReadResponse(r, nil); err != nil || res.StatusCode != http.StatusBadGateway || !res.Close {
+		t.Error(res, err)
+	}
+	if _, err := r.ReadByte(); err != io.EOF || requests.Load() != 0 {
+		t.Error(err, requests.Load())
+	}
+}
+
 func TestHugeHeadIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	var requests atomic.Int32
@@ -382,6 +421,7 @@ func TestHB12BadHandovers(t *testing.T) {
 	}
 	defer file.Close()
 	frame := func(n uint32, body string) []byte { return append(binary.BigEndian.AppendUint32(nil, n), body...) }
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it closes what was forgotten
 	before := descriptors(t)
 	send := func(data, control []byte) {
 		t.Helper()
@@ -426,6 +466,7 @@ func TestHB12BadHandovers(t *testing.T) {
 			"too long":             {frame(largestHand+1, good), one(1), true},
 			"no line":              {frame(3, "127"), one(1), true},
 			"no address":           {frame(4, "bob\n"), one(1), true},
+			"a long zone":          {frame(200, "fe80::1%"+strings.Repeat("z", 191)+"\n"), one(1), true},
 			"a long address":       {frame(200, strings.Repeat("1", 199)+"\n"), one(1), true},
 		} {
 			if c.counts {

@@ -104,16 +104,28 @@ func (h *Home) listen(file string) (l *net.UnixListener, err error) {
 // Listener is the socket of the control connection. Who closes it before Close does no harm.
 func (h *Home) Listener() net.Listener { return h.l }
 
-// Close leaves the place: the files first, the lock last.
+// Close leaves the place: the files first, the lock last. Where the folder is another one than ours was, which somebody has
+// deleted, the files are those of another bridge and stay.
 func (h *Home) Close() error {
-	os.Remove(h.file(recordFile))
+	remove := func(file string) { os.Remove(h.file(file)) }
+	if !h.ours() {
+		remove = func(string) {}
+	}
+	remove(recordFile)
 	for file, l := range map[string]*net.UnixListener{socketFile: h.l, httpFile: h.http, channelFile: h.channel} {
 		if l != nil {
-			os.Remove(h.file(file))
+			remove(file)
 			l.Close()
 		}
 	}
 	return h.lock.Close()
+}
+
+// ours reports that the lock at its path is the one that we hold.
+func (h *Home) ours() bool {
+	held, err := h.lock.Stat()
+	there, err2 := os.Stat(h.file(lockFile))
+	return err == nil && err2 == nil && os.SameFile(held, there)
 }
 
 func takeLock(path string) (*os.File, error) {

@@ -11,8 +11,8 @@ import (
 	"parley/internal/event"
 )
 
-// The bridge channel's WebSockets end in the bridge, and their TLS in the front, which hands requests on over a second
-// Unix socket.
+// Where TLS ends in the front, the bridge channel's WebSockets end in the bridge all the same: the front hands requests on over a
+// second Unix socket, and what follows them.
 
 // forwarded is where the front says which address a request is from.
 const forwarded = "X-Forwarded-For"

@@ -35,10 +35,11 @@ type process struct {
 
 // hold takes hold of a process that was started then; the error says that it is gone.
 func hold(pid int, start uint64) (*process, error) {
-	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return nil, err
+		return nil, os.NewSyscallError("pidfd_open", err)
 	}
+	unix.SetNonblock(fd, true) // PIDFD_NONBLOCK needs Linux 5.10, this 5.3
 	p := &process{pid, os.NewFile(uintptr(fd), "pidfd")}
 	if start == 0 || startOf(pid) != start {
 		p.release()

@@ -32,7 +32,9 @@ var errTold = errors.New("told")
 
 // Run carries media until a signal ends it, or until no server has come for five minutes, and that is no error.
 func (c *bridgeCmd) Run() error {
-	signal.Ignore(syscall.SIGPIPE) // the log may lead to a program that went with a server that was killed
+	// The log may lead to a program that went with a server that was killed. SIGHUP is for the server, which hands on what it
+	// has read: pkill -HUP parley is not to end the calls.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	starter := link.TakeStarter()

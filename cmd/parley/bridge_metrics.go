@@ -26,6 +26,10 @@ func serveMetrics(ctx context.Context, name string, metrics *prometheus.Registry
 	if err != nil {
 		return err
 	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		l.Close()
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

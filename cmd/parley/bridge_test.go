@@ -221,3 +221,18 @@ func TestBridgeThatIsToldToEndTwiceEnds(t *testing.T) {
 		}
 	}
 }
+
+// pkill -HUP parley means the server.
+func TestBridgeIsNotEndedByAReload(t *testing.T) {
+	dir := t.TempDir()
+	b := startBridge(t, dir)
+	b.client.Apply(api.Conference{ID: "5f1c", Version: 1, Endpoints: []api.Endpoint{{ID: "a", Session: 1}}})
+	b.transport(t, "a", func(*api.Transport) bool { return true })
+	pid := link.Running(dir)
+	syscall.Kill(pid, syscall.SIGHUP)
+	b.client.Apply(api.Conference{ID: "5f1c", Version: 2, Endpoints: []api.Endpoint{{ID: "a", Session: 2}}})
+	b.transport(t, "a", func(got *api.Transport) bool { return got.Session == 2 })
+	if now := link.Running(dir); now != pid {
+		t.Errorf("process %d in place of %d", now, pid)
+	}
+}

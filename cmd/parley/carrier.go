@@ -215,7 +215,7 @@ func (c *carrier) Run(ctx context.Context) error {
 	return nil
 }
 
-// answer answers the server: bridge channels of clients, and our metrics.
+// answer answers the server: bridge channels of clients that it is a proxy of, and our metrics.
 func (c *carrier) answer(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == samplesPath { // the server hands on paths of channels alone
 		writeSamples(w, c.id, c.registry)

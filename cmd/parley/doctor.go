@@ -27,9 +27,10 @@ func (c *doctorCmd) Run() error {
 	p.Config, p.ConfigErr = config.Load(c.Config)
 	if p.ConfigErr == nil {
 		if r, err := readRunning(c.Data); err == nil && alive(c.Data) {
-			p.PID, p.Bridge = r.PID, link.Running(c.Data)
+			p.PID = r.PID
 			p.Health = func(ctx context.Context) error { return askHealth(ctx, c.Data) }
 		}
+		p.Bridge = link.Running(c.Data)
 		p.Store = storeURL(p.Config, &dataDir{path: c.Data})
 		p.Advertised = advertised(p.Config)
 	}

@@ -217,6 +217,9 @@ func channelBase(cfg config.Config, listeners []*bound) string {
 		if l.Admin || l.Scheme != "http" && l.Scheme != "https" {
 			continue
 		}
+		if l.Insecure || l.Scheme == "http" && len(cfg.HTTP.Proxies) > 0 {
+			return "wss://" + cfg.Domain // that of the proxy in front, which does TLS
+		}
 		scheme, standard := "ws", uint16(80)
 		if l.Scheme == "https" {
 			scheme, standard = "wss", 443

@@ -108,7 +108,7 @@ func (b *bridgeMetrics) pull() {
 	for _, s := range told.List {
 		if name := s.Labels["event"]; s.Name == event.Metric {
 			b.events.Add(name, s.Value-b.counted[name])
-			b.counted[name] = s.Value
+			b.counted[name] = max(s.Value, b.counted[name]) // of two that ask at once, the earlier answer may come last
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"parley/bridge/link"
 	"parley/internal/config"
 	"parley/internal/event"
 	"parley/internal/journal"
@@ -122,6 +123,9 @@ func (c *serveCmd) Run() error {
 	go func() {
 		for sig := range signals {
 			if sig != syscall.SIGHUP {
+				if bridge := link.Running(c.Data); bridge != 0 {
+					syscall.Kill(bridge, syscall.SIGTERM) // it would wait for another server
+				}
 				os.Exit(1)
 			}
 		}

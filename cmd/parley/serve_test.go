@@ -96,9 +96,15 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if !p.Running() {
 		t.Fatal("the first signal did not wait")
 	}
+	bridge := p.Bridge()
 	p.Signal(syscall.SIGTERM)
 	if code := p.Wait(2 * time.Second); code != 1 {
 		t.Errorf("exit status %d", code)
+	}
+	for until := time.Now().Add(10 * time.Second); p.Bridge() != 0; time.Sleep(10 * time.Millisecond) {
+		if bridge == 0 || time.Now().After(until) {
+			t.Fatalf("bridge %d goes on", bridge)
+		}
 	}
 }
 

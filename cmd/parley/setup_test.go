@@ -156,3 +156,33 @@ func TestHB2OwnAddressesAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestWhereClientsFindBridgeChannels(t *testing.T) {
+	for list, want := range map[string]string{
+		"http://127.0.0.1:8080": "ws://meet.example:8080",
+		"http+admin://127.0.0.1:8081 https://:443 http://[::1]:80": "wss://meet.example",
+		"https://:8443":                 "wss://meet.example:8443",
+		"http+insecure://:8080":         "wss://meet.example", // clients come by way of a proxy that does TLS
+		"http+admin://127.0.0.1:8081":   "",
+		"xmpp://:5222 media://:10000":   "",
+		"proxied http://127.0.0.1:8080": "wss://meet.example",
+		"proxied https://:8443":         "wss://meet.example:8443",
+	} {
+		cfg := config.Config{Domain: "meet.example"}
+		var listeners []*bound
+		for _, uri := range strings.Fields(list) {
+			if uri == "proxied" {
+				cfg.HTTP.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+				continue
+			}
+			l, err := config.ParseListener(uri)
+			if err != nil {
+				t.Fatal(err)
+			}
+			listeners = append(listeners, &bound{Listener: l, at: address(l)})
+		}
+		if got := channelBase(cfg, listeners); got != want {
+			t.Errorf("%s: %q, want %q", list, got, want)
+		}
+	}
+}

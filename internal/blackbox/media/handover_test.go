@@ -92,7 +92,7 @@ func outlive(t *testing.T, s *peertest.Parley, in string) (inTime bool) {
 		receives(t, p, sources(p)...)
 		whole(t, p, sources(p)...)
 		for _, source := range sources(p) {
-			if n := p.Received(source); n.Missing > 0 && n.Height == 0 || n.Gap > freeze {
+			if n := p.Received(source); n.Missing > 0 || n.Gap > freeze {
 				t.Errorf("%s from %s: %d packets missing, nothing for %v", p.Endpoint(), source, n.Missing, n.Gap)
 			}
 		}
@@ -104,4 +104,53 @@ func outlive(t *testing.T, s *peertest.Parley, in string) (inTime bool) {
 		}
 	}
 	return age < fresh || t.Failed()
+}
+
+// Under our own TLS the channels end with the signalling, which has the keys. What was announced over them and has arrived goes
+// on all the same, and the channels come back with the signalling.
+func TestMediaGoOnWhenTheChannelsEnd(t *testing.T) {
+	s := peertest.StartParley(t, peertest.ParleyOptions{
+		Args: []string{"--limits=off"}, Listen: []string{"https://127.0.0.1:0", "http://127.0.0.1:0", "http+admin://127.0.0.1:0", "media://127.0.0.1:0"},
+	}) // channels are offered at the first one
+	in := room()
+	ann, bob, carl := join(t, s, in, "ann"), join(t, s, in, "bob", rewriting), join(t, s, in, "carl", rewriting)
+	peers := []*jitsipeer.Peer{ann, bob, carl}
+	connected(t, peers...)
+	allReceive(t, peers...)
+	if at := ann.Offer().Contents[0].Transport.WebSockets; len(at) == 0 || !strings.HasPrefix(at[0], "wss://") {
+		t.Fatalf("channels at %q", at)
+	}
+	screen, err := ann.Add(t.Context(), &jitsipeer.Video{Codec: jitsipeer.VP8, Desktop: true, FPS: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := func(p *jitsipeer.Peer) []string { return append(everything(p, peers...), screen) }
+	receives(t, bob, sources(bob)...)
+	receives(t, carl, sources(carl)...)
+	time.Sleep(time.Second) // for the proof that the announcement has arrived: a round trip, at most four times a second
+	marks := make([]jitsipeer.Mark, len(peers))
+	for i, p := range peers {
+		marks[i] = p.Events.Mark()
+		p.Reset()
+	}
+	s.Kill()
+	for i, p := range peers {
+		awaitEvent(t, p, marks[i], "end of the channel", func(e jitsipeer.Event) bool { return e.Kind == jitsipeer.ChannelClosed })
+	}
+	receives(t, bob, sources(bob)...)
+	receives(t, carl, sources(carl)...)
+	time.Sleep(time.Second)
+	s.Start()
+	for i, p := range peers {
+		awaitEvent(t, p, marks[i], "channel", func(e jitsipeer.Event) bool { return e.Kind == jitsipeer.ChannelOpen })
+	}
+	for _, p := range peers[1:] {
+		receives(t, p, sources(p)...)
+		whole(t, p, sources(p)...)
+		for _, source := range sources(p) {
+			if n := p.Received(source); n.Missing > 0 || n.Gap > freeze {
+				t.Errorf("%s from %s: %d packets missing, nothing for %v", p.Endpoint(), source, n.Missing, n.Gap)
+			}
+		}
+	}
 }
