@@ -211,7 +211,6 @@ func (r *room) synchronise(s *session, x wire.Elem, in *input, codes []string, f
 	fx.send(s.addr, r.render(s.occupant, viewReal, true, &notice{self: codes}))
 	r.clock++
 	s.since = r.clock
-	r.notes.session(s)
 	r.replay(s, x, in, fx)
 	fx.send(s.addr, r.subject.stanza(r.addr))
 }

@@ -361,3 +361,75 @@ func sample(f *testing.F) (records []string) {
 	s.Snapshot(func(record []byte) { records = append(records, string(record)) })
 	return records
 }
+
+// TestARoomThatBecomesLasting, or is so no longer: what was said before is neither said again nor forgotten.
+func TestARoomThatBecomesLasting(t *testing.T) {
+	inJournal(t, func(t *testing.T, w *world, j *tape) {
+		ann := w.client("ann@x/1")
+		ann.join("r", "ann")
+		ann.send("<message to='r@muc.x' type='groupchat'><body>before</body></message>")
+		for _, lasting := range []string{"1", "0"} {
+			ann.configure("r", cfgPersistent, lasting)
+			next, _ := w.again(j.all(), all)
+			if got := next.clients["ann@x/1"].take(); len(got) != 0 {
+				t.Errorf("lasting %s: after the kill she is told\n%s", lasting, strings.Join(got, "\n"))
+			}
+			if was, is := w.dump("r@muc.x"), next.dump("r@muc.x"); was != is {
+				t.Errorf("lasting %s: was\n%s\nis\n%s", lasting, was, is)
+			}
+			bob := next.client("bob@x/1")
+			bob.join("r", "bob")
+			next.close()
+		}
+	})
+}
+
+// TestKilledTwiceBeforeAnybodySpoke: what was delivered late may be said again, after the second kill as well.
+func TestKilledTwiceBeforeAnybodySpoke(t *testing.T) {
+	inJournal(t, func(t *testing.T, w *world, j *tape) {
+		ann := w.client("ann@x/1")
+		ann.join("r", "ann")
+		ann.configure("r", cfgPersistent, "1")
+		records := j.all()
+		say := func(c *client) { c.send("<message to='r@muc.x' type='groupchat' id='1'><body>once</body></message>") }
+		say(ann) // the store has it, and then the process was killed
+		next, k := w.again(records, all)
+		next.clients["ann@x/1"].want("<body>once</body>")
+		last, _ := next.again(append(records, k.all()...), all)
+		ann = last.clients["ann@x/1"]
+		say(ann)
+		if got := ann.take(); len(got) != 0 || ann.holds() != 0 {
+			t.Errorf("said again it is heard, or not acknowledged (%d):\n%s", ann.holds(), strings.Join(got, "\n"))
+		}
+		next.close()
+		last.close()
+	})
+}
+
+// TestPresenceOutlivesAKill: the last one of each session, and which ones each session has been told.
+func TestPresenceOutlivesAKill(t *testing.T) {
+	large := func(c *Config) { c.Limits.CoalesceAbove = 1 }
+	inWorld(t, func(t *testing.T, w *world) {
+		j := w.write()
+		ann, bob, carl := w.client("ann@x/1"), w.client("bob@x/1"), w.client("carl@x/1")
+		for _, c := range []*client{ann, bob, carl} {
+			c.join("r", c.addr.Local())
+		}
+		w.pass(time.Second)
+		bob.send("<presence to='r@muc.x/bob'><show>away</show></presence>")
+		ann.take()
+		ann.join("r", "ann") // again, and is told of bob what the others are told later
+		next, _ := w.again(j.all(), all, large)
+		next.pass(time.Second)
+		next.clients["carl@x/1"].want("from='r@muc.x/bob'", "<show>away</show>")
+		for _, raw := range next.clients["ann@x/1"].take() {
+			if holds(raw, []string{"from='r@muc.x/bob'"}) {
+				t.Errorf("ann is told again: %s", raw)
+			}
+		}
+		dora := next.client("dora@x/1")
+		dora.send("<presence to='r@muc.x/dora'><x xmlns='" + NSMUC + "'/></presence>")
+		dora.want("from='r@muc.x/bob'", "<show>away</show>")
+		next.close()
+	}, large)
+}

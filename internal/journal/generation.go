@@ -29,7 +29,7 @@ import (
 // each write one that happened or did not, and shows a file that lost something.
 const (
 	magic     = "PARLEYJL"
-	version   = 1
+	version   = 2
 	headSize  = 4096
 	idAt      = 16
 	longestID = 256
@@ -108,8 +108,14 @@ func (f *file) rename(name string) error {
 	return nil
 }
 
-// append writes and then says that it is written.
+// append writes a frame and then says that it is written. It fills in the frame's head.
 func (f *file) append(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if !seal(b) {
+		return errTooLong
+	}
 	if need := f.size + len(b); need > len(f.mem) {
 		if err := f.grow(max(2*len(f.mem), (need+headSize-1)/headSize*headSize)); err != nil {
 			return err
@@ -124,6 +130,9 @@ func (f *file) append(b []byte) error {
 	}
 	return err
 }
+
+// rest gives up the pages that are mapped, which count as the process's memory. Their content stays in the page cache.
+func (f *file) rest() error { return syscall.Madvise(f.mem, syscall.MADV_DONTNEED) }
 
 // spoil makes the file one that nobody reads, whether or not it can be removed.
 func (f *file) spoil() error { return f.touch(func() { clear(f.mem[:len(magic)]) }) }

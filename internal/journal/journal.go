@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -67,15 +68,19 @@ type Journal struct {
 	spareFile *file // an old one, to be used again
 	limit     int   // bytes of the file at which it is replaced
 	turned    bool  // the file is asked to be replaced
+	seen      int   // bytes of the file at the last tick
+	rested    int   // bytes of the file when its pages were given up
 	spare     []byte
+	spareLate []Latecomer
 
 	mu     sync.Mutex // guards what follows; Append takes it with locks of the sources held
 	on     bool
-	buf    []byte
+	buf    []byte // a frame without its head
+	late   []Latecomer
 	tail   []byte // of the last record with a shared tail in this file
 	broken error  // something could not be appended; the next Flush fails
 
-	appended atomic.Uint64 // grows with what is appended; changed with mu held
+	appended atomic.Uint64 // grows with each record; changed with mu held
 	written  atomic.Uint64 // what appended was when what is now in the kernel, or given up, was in the buffer; changed with write held
 }
 
@@ -125,6 +130,15 @@ type Source interface {
 // to life what was found. It is called by Start in the order of the calls of Part, also when nothing was found.
 type Finisher interface{ Replayed() }
 
+// Latecomer has something to say that the next value replaces, such as a count. To append it when it is written costs less
+// than to append it whenever it changes.
+type Latecomer interface {
+	// Late appends it. It is called before what was appended is written, with no group under way, or when the journal has
+	// failed, which forgets it. It may take a lock of the source, and must neither begin a group nor flush. Where the order
+	// matters, the source appends the value itself before it appends what comes behind.
+	Late()
+}
+
 // Part is one source's share of the journal. A nil Part does nothing.
 type Part struct {
 	j      *Journal
@@ -160,6 +174,22 @@ func (p *Part) AppendShared(head, tail []byte) {
 	}
 }
 
+// AppendLate has l.Late called by the next Flush: the source need not ask again until then. Called in a group, what Late
+// appends is in that group. False is that the journal is off, and Late will not be called.
+func (p *Part) AppendLate(l Latecomer) bool {
+	if p == nil {
+		return false
+	}
+	j := p.j
+	lock(&j.mu)
+	defer j.mu.Unlock()
+	if j.on {
+		j.late = append(j.late, l)
+		j.appended.Add(1)
+	}
+	return j.on
+}
+
 // Begin begins a group of records: until End nothing that anybody appends is written, so that a group is found whole or not
 // at all. It is for moments: everybody's Flush waits for it. Between them the caller must neither call Begin again nor
 // Flush, nor wait for somebody who does.
@@ -190,12 +220,15 @@ func (p *Part) On() bool {
 const wakeAt = 256 << 10
 
 func (j *Journal) append(part uint64, k kind, head, tail []byte) {
-	j.mu.Lock()
+	lock(&j.mu)
 	if !j.on {
 		j.mu.Unlock()
 		return
 	}
 	before := len(j.buf)
+	if before == 0 {
+		j.buf = append(j.buf, noFrame[:]...)
+	}
 	if len(head)+len(tail) > longest {
 		j.broken = errTooLong
 	} else if k == shared && len(tail) > 0 && len(tail) == len(j.tail) && &tail[0] == &j.tail[0] {
@@ -206,11 +239,30 @@ func (j *Journal) append(part uint64, k kind, head, tail []byte) {
 			j.tail = tail
 		}
 	}
-	j.appended.Add(uint64(len(j.buf)-before) + 1) // also if it is not in the buffer
+	j.appended.Add(1) // also if it is not in the buffer
 	wake := before < wakeAt && len(j.buf) >= wakeAt
 	j.mu.Unlock()
 	if wake {
 		signal(j.wake)
+	}
+}
+
+// lock takes a lock that is held for less time than it costs to sleep and be woken.
+func lock(mu *sync.Mutex) {
+	for range 10 {
+		if mu.TryLock() {
+			return
+		}
+		pause()
+	}
+	mu.Lock()
+}
+
+// pause lasts some ten nanoseconds, in which the lock's owner is not disturbed.
+//
+//go:noinline
+func pause() {
+	for range 32 {
 	}
 }
 
@@ -221,20 +273,27 @@ func signal(c chan struct{}) {
 	}
 }
 
-// A record in a file:
+// A frame in a file, which is what one Flush writes:
 //
 //	 0        4        8
-//	+--------+--------+-----------------+----------------------+------
-//	| length | CRC-32C| part << 2 | kind| length of head       | head, tail
-//	| uint32 | uint32 | uvarint         | uvarint; not if whole|
-//	+--------+--------+-----------------+----------------------+------
+//	+--------+--------+---------+---------+-----
+//	| length | CRC-32C| record  | record  | ...
+//	| uint32 | uint32 |         |         |
+//	+--------+--------+---------+---------+-----
 //	                  |<-- length bytes, covered by the checksum ... ->|
+//
+// A record:
+//
+//	+------------------+------------------------+------------------------+------+-----+
+//	| part << 2 | kind | length of the head     | length of the tail     | head | tail|
+//	| uvarint          | uvarint; not if whole  | uvarint; not if again  |      |     |
+//	+------------------+------------------------+------------------------+------+-----+
 //
 // Numbers are little-endian. Part 0 is the journal's own.
 type kind byte
 
 const (
-	whole  kind = iota // the record is what follows
+	whole  kind = iota // a tail, which is the record
 	shared             // a head and a tail
 	again              // a head; the tail is that of the last shared record
 )
@@ -246,19 +305,29 @@ const (
 	longest    = 16 << 20 // bytes of a record
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	noFrame    [prefixSize]byte // the place of a frame's head
+)
 
 func appendRecord(dst []byte, part uint64, k kind, head, tail []byte) []byte {
-	start := len(dst)
-	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
 	dst = binary.AppendUvarint(dst, part<<2|uint64(k))
 	if k != whole {
 		dst = binary.AppendUvarint(dst, uint64(len(head)))
-		dst = append(dst, head...)
 	}
-	dst = append(dst, tail...)
-	body := dst[start+prefixSize:]
-	binary.LittleEndian.PutUint32(dst[start:], uint32(len(body)))
-	binary.LittleEndian.PutUint32(dst[start+4:], crc32.Checksum(body, castagnoli))
-	return dst
+	if k != again {
+		dst = binary.AppendUvarint(dst, uint64(len(tail)))
+	}
+	return append(append(dst, head...), tail...)
+}
+
+// seal fills in the head of a frame; false is that it is too long.
+func seal(frame []byte) bool {
+	body := frame[prefixSize:]
+	if uint64(len(body)) > math.MaxUint32 {
+		return false
+	}
+	binary.LittleEndian.PutUint32(frame, uint32(len(body)))
+	binary.LittleEndian.PutUint32(frame[4:], crc32.Checksum(body, castagnoli))
+	return true
 }

@@ -255,12 +255,12 @@ func TestSharedTailIsWrittenOnce(t *testing.T) {
 		return said(t, only(t, dir)) - before
 	}
 	one := grown(func() { p.a.part.AppendShared([]byte("="), tail) })
-	if again := grown(func() {
+	if more := grown(func() {
 		for range 10 {
 			p.b.part.AppendShared([]byte("="), tail)
 		}
-	}); again != 10*(one-int64(len(tail))) {
-		t.Errorf("ten more take %d bytes, the first %d", again, one)
+	}); more != 10*int64(len(appendRecord(nil, 2, again, []byte("="), nil)))+prefixSize {
+		t.Errorf("ten more take %d bytes, the first %d", more, one)
 	}
 	if same := grown(func() { p.a.part.AppendShared([]byte("="), slices.Clone(tail)) }); same != one {
 		t.Errorf("another slice takes %d bytes, want %d", same, one)
@@ -412,14 +412,17 @@ func TestNotUsed(t *testing.T) {
 		refuse  bool
 		damaged int
 	}{
-		"flipped byte":        {spoil: flip(inRecords), damaged: 1},
-		"flipped last byte":   {spoil: func(t testing.TB, name string) { flip(said(t, name)-1)(t, name) }, damaged: 1},
-		"flipped length":      {spoil: flip(headSize + 3), damaged: 1},
-		"cut in a record":     {spoil: cut(3), damaged: 1},
-		"cut between records": {spoil: cut(int64(prefixSize + 1 + len("=y 7"))), damaged: 1},
-		"cut in the head":     {spoil: func(t testing.TB, name string) { os.Truncate(name, 100) }, damaged: 1},
-		"empty":               {spoil: func(t testing.TB, name string) { os.Truncate(name, 0) }, damaged: 1},
-		"count too high":      {spoil: func(t testing.TB, name string) { edit(t, name, func(b []byte) []byte { lengthOf(b).Add(1); return b }) }, damaged: 1},
+		"flipped byte":       {spoil: flip(inRecords), damaged: 1},
+		"flipped last byte":  {spoil: func(t testing.TB, name string) { flip(said(t, name)-1)(t, name) }, damaged: 1},
+		"flipped length":     {spoil: flip(headSize + 3), damaged: 1},
+		"cut in a record":    {spoil: cut(3), damaged: 1},
+		"cut between frames": {spoil: cut(int64(prefixSize + 2 + len("=y 7"))), damaged: 1},
+		"cut in the head":    {spoil: func(t testing.TB, name string) { os.Truncate(name, 100) }, damaged: 1},
+		"empty":              {spoil: func(t testing.TB, name string) { os.Truncate(name, 0) }, damaged: 1},
+		"count too high":     {spoil: func(t testing.TB, name string) { edit(t, name, func(b []byte) []byte { lengthOf(b).Add(1); return b }) }, damaged: 1},
+		"count higher by a frame": {spoil: func(t testing.TB, name string) {
+			edit(t, name, func(b []byte) []byte { lengthOf(b).Add(prefixSize); return b })
+		}, damaged: 1},
 		"count absurd": {spoil: func(t testing.TB, name string) {
 			edit(t, name, func(b []byte) []byte { lengthOf(b).Store(1 << 63); return b })
 		}, damaged: 1},
@@ -432,6 +435,7 @@ func TestNotUsed(t *testing.T) {
 			dir := t.TempDir()
 			p := begin(t, dir, Options{})
 			p.a.set("x", 1)
+			p.Flush()
 			p.b.set("y", 7)
 			p.Flush()
 			p.kill()
@@ -461,7 +465,7 @@ func TestNotUsed(t *testing.T) {
 
 // What was being written when the process died is not used, and takes nothing with it.
 func TestInterruptedWrite(t *testing.T) {
-	whole := appendRecord(nil, 2, whole, nil, []byte("=y 8"))
+	whole := frame(appendRecord(nil, 2, whole, nil, []byte("=y 8")))
 	for n := range len(whole) + 1 {
 		dir := t.TempDir()
 		p := begin(t, dir, Options{})
@@ -635,7 +639,7 @@ func TestHeadIsGone(t *testing.T) {
 	if err := f.spoil(); err == nil {
 		t.Error("a page that is not there was written to")
 	}
-	if err := f.append([]byte("x")); err == nil {
+	if err := f.append(frame([]byte("x"))); err == nil {
 		t.Error("a record was written to nowhere")
 	}
 }

@@ -120,45 +120,75 @@ func (j *Journal) read(generation uint64, f func(part uint64, record []byte) err
 	return true, scan(r, said-headSize, f)
 }
 
-// scan reads records that take size bytes. A record is valid during the call.
+// scan reads records in frames that take size bytes. A record is valid during the call.
 func scan(r io.Reader, size int64, f func(part uint64, record []byte) error) error {
 	var at int64
 	var prefix [prefixSize]byte
-	var body, tail, joined []byte
-	said := false // there is a tail
+	var body []byte
+	var last lastTail
 	for at < size {
-		next, err := readBody(r, prefix[:], body, size-at)
+		next, err := readFrame(r, prefix[:], body, size-at)
 		if err != nil {
 			return fmt.Errorf("at %d: %w", at, err)
 		}
 		body = next
 		at += prefixSize + int64(len(body))
-		head, n := binary.Uvarint(body)
-		if n <= 0 {
-			return fmt.Errorf("before %d: %w", at, errDamaged)
-		}
-		part, k, record := head>>2, kind(head&3), body[n:]
-		if k != whole {
-			own, n := binary.Uvarint(record)
-			if k > again || k == again && !said || n <= 0 || own > uint64(len(record)-n) {
+		for left := body; len(left) > 0; {
+			part, record, n := last.record(left)
+			if n == 0 {
 				return fmt.Errorf("before %d: %w", at, errDamaged)
 			}
-			record = record[n:]
-			if k == shared {
-				tail, said = append(tail[:0], record[own:]...), true
+			left = left[n:]
+			if err := f(part, record); err != nil {
+				return err
 			}
-			joined = append(append(joined[:0], record[:own]...), tail...)
-			record = joined
-		}
-		if err := f(part, record); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-// readBody reads the next record's body into buf.
-func readBody(r io.Reader, prefix, buf []byte, left int64) ([]byte, error) {
+// lastTail is what records of kind again refer to.
+type lastTail struct {
+	said   bool // there is a tail
+	tail   []byte
+	joined []byte // the last record that is not in one piece
+}
+
+// record reads the record that b begins with and how long it is, 0 if that cannot be.
+func (l *lastTail) record(b []byte) (part uint64, record []byte, size int) {
+	word, at := binary.Uvarint(b)
+	part, k := word>>2, kind(word&3)
+	if at <= 0 || k > again || k == again && !l.said {
+		return 0, nil, 0
+	}
+	var lengths [2]uint64
+	for i := range lengths {
+		if i == 0 && k == whole || i == 1 && k == again {
+			continue
+		}
+		n, took := binary.Uvarint(b[at:])
+		if took <= 0 || n > longest {
+			return 0, nil, 0
+		}
+		lengths[i], at = n, at+took
+	}
+	head, tail := int(lengths[0]), int(lengths[1])
+	if head+tail > len(b)-at {
+		return 0, nil, 0
+	}
+	content := b[at : at+head+tail]
+	if k == shared {
+		l.tail, l.said = append(l.tail[:0], content[head:]...), true
+	}
+	if k == again {
+		l.joined = append(append(l.joined[:0], content...), l.tail...)
+		return part, l.joined, at + head
+	}
+	return part, content, at + head + tail
+}
+
+// readFrame reads the next frame's body into buf.
+func readFrame(r io.Reader, prefix, buf []byte, left int64) ([]byte, error) {
 	if left < prefixSize {
 		return nil, errDamaged
 	}
@@ -166,7 +196,7 @@ func readBody(r io.Reader, prefix, buf []byte, left int64) ([]byte, error) {
 		return nil, short(err)
 	}
 	n := binary.LittleEndian.Uint32(prefix)
-	if int64(n) > left-prefixSize || n > longest+64 {
+	if n == 0 || int64(n) > left-prefixSize {
 		return nil, errDamaged
 	}
 	if int(n) > cap(buf) {

@@ -115,7 +115,7 @@ func (j *Journal) begin() (next uint64, err error) {
 	defer j.write.Unlock()
 	j.gate.Lock()
 	defer j.gate.Unlock()
-	j.mu.Lock()
+	j.hearLate()
 	defer j.mu.Unlock()
 	j.old, j.file = j.file, f
 	if j.old != nil {
@@ -126,7 +126,7 @@ func (j *Journal) begin() (next uint64, err error) {
 			return 0, err
 		}
 	}
-	j.buf = j.buf[:0]
+	j.buf = append(j.buf[:0], noFrame[:]...)
 	for _, p := range j.parts {
 		record := binary.AppendUvarint([]byte{sayPart}, p.number)
 		j.buf = appendRecord(j.buf, 0, whole, nil, append(record, p.name...))

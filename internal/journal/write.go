@@ -15,6 +15,9 @@ const lazily = 200 * time.Millisecond
 // keptBuffer is how large a buffer may be that is kept for the next records.
 const keptBuffer = 1 << 20
 
+// keptLate is how many may have waited with a list that is kept for the next.
+const keptLate = 1 << 10
+
 // Flush returns when everything that was appended before is in the kernel's pages: it survives the death of the process,
 // not of the machine. It makes no system call. When it fails to write the files are gone when it returns.
 //
@@ -24,34 +27,57 @@ func (j *Journal) Flush() {
 	if j == nil {
 		return
 	}
-	upto := j.appended.Load()
-	if j.written.Load() >= upto {
+	j.FlushTo(j.Position())
+}
+
+// Position tells how much has been appended, for FlushTo.
+func (j *Journal) Position() uint64 {
+	if j == nil {
+		return 0
+	}
+	return j.appended.Load()
+}
+
+// FlushTo is Flush for what had been appended at a position. It does nothing if that was written meanwhile, for others.
+func (j *Journal) FlushTo(position uint64) {
+	if j == nil || !j.ahead(position) {
 		return
 	}
-	j.write.Lock()
 	defer j.write.Unlock()
-	if j.written.Load() < upto {
+	if j.written.Load() < position {
 		j.flushLocked()
 	}
+}
+
+// ahead takes write, unless another one has written that much meanwhile.
+func (j *Journal) ahead(upto uint64) bool {
+	for range 60 {
+		if j.written.Load() >= upto {
+			return false
+		}
+		if j.write.TryLock() {
+			return true
+		}
+		pause()
+	}
+	j.write.Lock()
+	return true
 }
 
 // flushLocked writes the buffer. Called with write held.
 func (j *Journal) flushLocked() {
 	j.shut()
-	j.mu.Lock()
+	j.hearLate()
 	out, upto, broken := j.buf, j.appended.Load(), j.broken
 	j.buf, j.spare = j.spare, nil
 	j.mu.Unlock()
 	j.gate.Unlock()
+	if broken == nil {
+		broken = j.file.append(out)
+	}
 	if broken != nil {
 		j.failLocked(broken)
 		return
-	}
-	if len(out) > 0 {
-		if err := j.file.append(out); err != nil {
-			j.failLocked(err)
-			return
-		}
 	}
 	if cap(out) <= keptBuffer {
 		j.spare = out[:0]
@@ -63,12 +89,32 @@ func (j *Journal) flushLocked() {
 	}
 }
 
+// hearLate lets those append who waited for it, and returns with mu held and nobody left. Called with write held and, while
+// the journal is on, the gate.
+func (j *Journal) hearLate() {
+	lock(&j.mu)
+	for len(j.late) > 0 {
+		list := j.late
+		j.late, j.spareLate = j.spareLate, nil
+		j.mu.Unlock()
+		for i, l := range list {
+			l.Late()
+			list[i] = nil
+		}
+		if cap(list) <= keptLate {
+			j.spareLate = list[:0]
+		}
+		lock(&j.mu)
+	}
+}
+
 // shut closes the gate. A group takes a microsecond or two, which is less than to sleep and be woken costs.
 func (j *Journal) shut() {
-	for range 300 {
+	for range 60 {
 		if j.gate.TryLock() {
 			return
 		}
+		pause()
 	}
 	j.gate.Lock()
 }
@@ -78,6 +124,8 @@ func (j *Journal) failLocked(err error) {
 	j.mu.Lock()
 	j.on, j.buf, j.tail, j.broken = false, nil, nil, nil
 	j.appended.Add(1) // whoever flushes from now on waits for us
+	j.mu.Unlock()
+	j.hearLate() // they shall ask again
 	j.mu.Unlock()
 	j.spare = nil
 	for _, f := range []*file{j.old, j.file, j.spareFile} {
@@ -134,6 +182,7 @@ func (j *Journal) run(ctx context.Context) {
 			return
 		case <-tick.C:
 			j.Flush()
+			j.rest()
 		case <-j.wake:
 			j.Flush()
 			j.write.Lock()
@@ -147,6 +196,25 @@ func (j *Journal) run(ctx context.Context) {
 				return
 			}
 			j.turn()
+		}
+	}
+}
+
+// rest has a journal in which nothing is written take no memory.
+func (j *Journal) rest() {
+	j.write.Lock()
+	defer j.write.Unlock()
+	if j.file == nil || j.file.size == j.rested {
+		return
+	}
+	quiet := j.file.size == j.seen
+	if j.seen = j.file.size; !quiet {
+		return
+	}
+	j.rested = j.seen
+	for _, f := range []*file{j.file, j.old, j.spareFile} {
+		if f != nil {
+			f.rest() // or they stay
 		}
 	}
 }

@@ -264,7 +264,7 @@ func (is *issuer) verify(ctx context.Context, alg, kid, signed string, signature
 
 // read checks the claims of a token whose signature is right.
 func (c *Checker) read(is *issuer, o object, now time.Time) (Claims, *Error) {
-	claims := Claims{Issuer: is.Name, Accounts: is.Accounts, leeway: c.cfg.Leeway}
+	claims := Claims{Issuer: is.Name, Accounts: is.Accounts, Leeway: c.cfg.Leeway}
 	if refusal := c.readTimes(&claims, o, now); refusal != nil {
 		return Claims{}, refusal
 	}

@@ -35,7 +35,7 @@ type Claims struct {
 	// that name.
 	Accounts bool
 
-	leeway time.Duration
+	Leeway time.Duration // by which clocks may differ: how long after Expires the token is still current
 }
 
 // User is whom the token was issued to, as the issuer calls them.
@@ -68,7 +68,7 @@ func (c *Claims) AllowsDoor(door string) error {
 
 // Current reports whether the token is still valid, for a check behind the first one.
 func (c *Claims) Current(now time.Time) error {
-	if !now.Before(c.Expires.Add(c.leeway)) {
+	if !now.Before(c.Expires.Add(c.Leeway)) {
 		return errExpired
 	}
 	return nil

@@ -36,7 +36,7 @@ func TestMintedTokensComeBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := wantCode(t, c, raw, "")
-			got.leeway = 0
+			got.Leeway = 0
 			if !reflect.DeepEqual(got, whole) {
 				t.Errorf("got  %+v\nwant %+v", got, whole)
 			}

@@ -156,7 +156,6 @@ func (c *conference) hang() {
 			}
 		}
 		if m.stage == active && !m.receive.Rewriting {
-			m.at = c.revision
 			for _, o := range c.members {
 				if o != m && !o.shown.Empty() {
 					m.of[o.endpoint] = toldOf{o.shown, o.sending.revision}

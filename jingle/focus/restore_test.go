@@ -269,3 +269,97 @@ func FuzzReplay(f *testing.F) {
 		}
 	})
 }
+
+// replayed gives a focus records, and returns the conference.
+func replayed(t *testing.T, records ...entry) *conference {
+	t.Helper()
+	f := &Focus{conferences: make(map[wire.Addr]*conference), byID: make(map[string]*conference)}
+	for _, e := range records {
+		if err := f.Replay(e.marshal(meeting)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.restore([]wire.Addr{room})
+	return f.conferences[room]
+}
+
+// TestProgressIsOfASession: what a client has acknowledged in one session says nothing of the next.
+func TestProgressIsOfASession(t *testing.T) {
+	first := entry{Member: &savedMember{Endpoint: "aaaaaaaa", Stage: waiting, Number: 1}}
+	progress := entry{Progress: &savedProgress{Endpoint: "aaaaaaaa", Known: 7, Waiting: []savedNotice{{"f1", 8}}}}
+	for number, want := range map[int]string{1: "7 [{f1 8}]", 2: "0 []"} {
+		next := *first.Member
+		next.Number = number
+		c := replayed(t, entry{Conference: &savedConference{Room: room}}, first, progress, entry{Member: &next})
+		m := c.members.of("aaaaaaaa")
+		if got := fmt.Sprint(m.known, m.waiting); got != want {
+			t.Errorf("session %d after session 1: %s, want %s", number, got, want)
+		}
+	}
+}
+
+// TestStreamsOfOthersAfterAKill: the name of a stream stays its owner's, and may be had again when it is free.
+func TestStreamsOfOthersAfterAKill(t *testing.T) {
+	p := two(t)
+	p.accept("bbbbbbbb", 200)
+	p.journal()
+	p.kill()
+	if got := p.jingle("aaaaaaaa", jingle.SourceAdd, only("audio", source(900, "aaaaaaaa-a1", "bbbbbbbb-audio-0-1 t"))); got == "" {
+		t.Error("a stream of another's is taken")
+	}
+	p.leave("bbbbbbbb")
+	if got := p.jingle("aaaaaaaa", jingle.SourceAdd, only("audio", source(900, "aaaaaaaa-a1", "bbbbbbbb-audio-0-1 t"))); got != "" {
+		t.Errorf("a stream that is free: %q", got)
+	}
+}
+
+// TestAnOfferSaysWhatItSaid: who accepts an offer from before the kill knows what was in it, and no more.
+func TestAnOfferSaysWhatItSaid(t *testing.T) {
+	p := two(t)
+	p.accept("bbbbbbbb", 200)
+	p.join("cccccccc", modern)
+	p.journal()
+	at := p.c.members.of("cccccccc").at
+	if at == 0 {
+		t.Fatal("the offer is of no revision")
+	}
+	p.jingle("aaaaaaaa", jingle.SourceAdd, only("video", source(950, "aaaaaaaa-v1", "more m")))
+	p.kill()
+	if m := p.c.members.of("cccccccc"); m.at != at || m.at == p.c.revision {
+		t.Errorf("the offer was of revision %d and is of %d, now is %d", at, m.at, p.c.revision)
+	}
+	if got := p.accept("cccccccc", 300); got != "" {
+		t.Fatal(got)
+	}
+	if got := p.c.members.of("cccccccc").known; got != at {
+		t.Errorf("with the offer it knows revision %d, which was %d", got, at)
+	}
+	if _, ok := p.told["cccccccc"][950]; !ok {
+		t.Error("who accepts is not told what is new")
+	}
+}
+
+// TestMembersWhoAreNotInTheRoomAreOut, whom the room does not say to have left.
+func TestMembersWhoAreNotInTheRoomAreOut(t *testing.T) {
+	p := two(t)
+	p.accept("bbbbbbbb", 200)
+	p.journal()
+	p.now = p.now.Add(time.Second)
+	f := &Focus{conferences: make(map[wire.Addr]*conference), byID: make(map[string]*conference), journal: &p.tape}
+	for _, record := range p.tape {
+		if err := f.Replay(record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.restore([]wire.Addr{room})
+	c := f.conferences[room]
+	c.random, c.restoring = p.c.random, false
+	p.c, p.seen = c, nil
+	p.do(func() { c.resume(muc.RoomRestored{Room: room, Occupants: []muc.Occupant{occupant("aaaaaaaa")}}, p.now) })
+	if c.members.of("bbbbbbbb") != nil || p.endpoint("aaaaaaaa") != nil && p.endpoint("bbbbbbbb") != nil {
+		t.Error("a member that is not in the room is in the conference")
+	}
+	if got := p.sent("aaaaaaaa"); got != "source-remove" {
+		t.Errorf("the others are told %q", got)
+	}
+}

@@ -147,6 +147,10 @@ func (c *conn) takeAhead(dst []byte) []byte {
 	return dst
 }
 
+// Release gives up the connection that was accepted, with what was read of it and not handed on. It is for a reader that goes
+// on without this package, and without TLS.
+func (c *conn) Release() (inner net.Conn, ahead []byte) { return c.Conn, c.takeAhead(nil) }
+
 // record follows the framing of TLS records (RFC 8446 §5.1): a header of five bytes, the last two the length.
 type record struct {
 	head [5]byte

@@ -22,16 +22,15 @@ const (
 	sayBody     = 'b' // number, flags, tail: an entry of a queue, for the sessions of the same snapshot
 	saySession  = 's' // ref, see appendSession: replaces what was said before
 	sayPush     = 'p' // ref, flags | tail: behind the queue
-	sayAck      = 'a' // ref, the client's h: off the front of the queue
+	sayCounts   = 'a' // ref, the client's h, off the front of the queue; our h
 	sayCoalesce = 'c' // ref, written: queue.coalesce, when so many were written
-	sayHandled  = 'h' // ref, our h
 	sayDone     = 'd' // ref, number, mark: a stanza behind our h is handled
 	sayAttends  = 't' // ref
 	sayEnd      = 'e' // ref
 )
 
 // journalPart is the name of the records above.
-const journalPart = "c2s/1"
+const journalPart = "c2s/2"
 
 // Journal keeps sessions in j. Call it before j.Start, in which the sessions of the last process come to life, away.
 func (srv *Server) Journal(j *journal.Journal) {
@@ -56,6 +55,7 @@ func (s *Session) keepLocked() {
 	}
 	s.ref = s.srv.refs.Add(1)
 	s.srv.part.Append(s.appendSession(nil, nil))
+	s.noted = s.srv.journal.Position()
 }
 
 // note appends a record of numbers. Called with mu held.
@@ -69,6 +69,31 @@ func (s *Session) note(what byte, numbers ...uint64) {
 		b = binary.AppendUvarint(b, n)
 	}
 	s.srv.part.Append(b)
+	s.noted = s.srv.journal.Position()
+}
+
+// noteCounts has the counts journaled when what was appended is written, together with what this stanza does. Called with
+// mu held.
+func (s *Session) noteCounts() {
+	if s.ref != 0 && !s.late {
+		s.late = s.srv.part.AppendLate(s)
+		s.noted = s.srv.journal.Position()
+	}
+}
+
+// Late implements journal.Latecomer.
+func (s *Session) Late() {
+	s.mu.Lock()
+	s.appendCounts()
+	s.mu.Unlock()
+}
+
+// appendCounts appends the counts if they have changed. Called with mu held.
+func (s *Session) appendCounts() {
+	if s.late {
+		s.late = false
+		s.note(sayCounts, uint64(s.sm.acked), uint64(s.handled.h()))
+	}
 }
 
 // notePush appends what was queued. Called with mu held.
@@ -79,6 +104,7 @@ func (s *Session) notePush(e *entry) {
 	var room [16]byte
 	b := binary.AppendUvarint(append(room[:0], sayPush), s.ref)
 	s.srv.part.AppendShared(append(b, e.flags()), e.tail)
+	s.noted = s.srv.journal.Position()
 }
 
 // identity is what a session is, apart from its counts and its queue.

@@ -390,6 +390,78 @@ func whoIs(srv *Server, i identity) *Session {
 
 // FuzzReplay gives a server any records, in the frame that each is behind its length. What comes of it can be written and
 // read again.
+// TestHC9CoalescedBehindAnAcknowledgement: what was on the wire stays, though the count of what is acknowledged is written
+// later than what happened behind it.
+func TestHC9CoalescedBehindAnAcknowledgement(t *testing.T) {
+	w := newServer(t, nil)
+	dir := t.TempDir()
+	j, err := journal.Open(dir, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.srv.Journal(j)
+	if err := j.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	s := &Session{srv: w.srv, addr: "ann@x.net/a"}
+	if e := w.srv.add(s); e != nil {
+		t.Fatal(e)
+	}
+	s.enable(nil, packet(t, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"))
+	push := func(kind wire.Kind, text string) {
+		s.Deliver(nil, "", wire.Stanza{Kind: kind, Tail: []byte(" from='bob@x.net/b'>" + text + "<")})
+	}
+	push(wire.Message, "acknowledged")
+	push(wire.Presence, "on the wire")
+	push(wire.Presence, "dropped")
+	push(wire.Presence, "latest")
+	s.mu.Lock()
+	s.queue.sent = 2
+	err = s.ackLocked(1)
+	s.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.overflow()
+	was := stateOf(s)
+	if len(was.Queue) != 2 || was.Acked != 1 {
+		t.Fatalf("%+v", was)
+	}
+	j.Flush()
+	next := newServer(t, nil)
+	k, err := journal.Open(left(t, dir), journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.srv.Journal(k)
+	if err := k.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if is := stateOf(next.router.Find("ann@x.net/a").(*Session)); !same(is, was) {
+		t.Errorf("was %+v\nis  %+v", was, is)
+	}
+}
+
+// TestRestoredClaims: a token is valid as long after a restart as before it.
+func TestRestoredClaims(t *testing.T) {
+	now := time.Now().Round(0)
+	claims := &token.Claims{Room: "r", Expires: now, Leeway: 30 * time.Second}
+	s := &Session{addr: "ann@x.net/a", claims: claims, sm: &resumption{id: "id", keep: time.Minute}, ref: 1}
+	srv := &Server{}
+	if err := srv.Replay(s.appendSession(nil, nil)); err != nil {
+		t.Fatal(err)
+	}
+	got := srv.restored.sessions[1].claims
+	if err := got.Current(now.Add(29 * time.Second)); err != nil || got.Room != "r" {
+		t.Errorf("%+v: %v", got, err)
+	}
+	if got.Current(now.Add(31*time.Second)) == nil {
+		t.Error("it never expires")
+	}
+}
+
 func FuzzReplay(f *testing.F) {
 	w := newServer(f, nil)
 	s := &Session{srv: w.srv, addr: "ann@x.net/a", sm: &resumption{id: "id", keep: time.Minute}, ref: 1}
@@ -400,13 +472,13 @@ func FuzzReplay(f *testing.F) {
 	w.srv.sessions[s] = struct{}{}
 	w.srv.Snapshot(put)
 	f.Add(seed)
-	for _, record := range [][]byte{{sayPush, 1, byte(wire.IQ), '>'}, {sayAck, 1, 1}, {sayCoalesce, 1, 0}, {sayHandled, 1, 4}, {sayDone, 1, 9, 9}, {sayAttends, 1}} {
+	for _, record := range [][]byte{{sayPush, 1, byte(wire.IQ), '>'}, {sayCounts, 1, 1, 3}, {sayCoalesce, 1, 0}, {sayCounts, 1, 1, 4}, {sayDone, 1, 9, 9}, {sayAttends, 1}} {
 		put(record)
 	}
 	f.Add(slices.Clone(seed))
 	put([]byte{sayEnd, 1})
 	f.Add(seed)
-	f.Add([]byte{2, sayEnd, 1, 3, sayAck, 7, 1})
+	f.Add([]byte{2, sayEnd, 1, 4, sayCounts, 7, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		srv := &Server{}
 		for len(b) > 0 {

@@ -124,12 +124,13 @@ func (s *Session) replay(what byte, f *fields) {
 		if e := f.entry(&s.srv.restored); !f.bad {
 			q.push(e)
 		}
-	case sayAck:
-		acked := f.count()
+	case sayCounts:
+		acked, count := f.count(), f.count()
 		n := acked - s.sm.acked
 		if f.bad = f.bad || int64(n) > int64(q.len); !f.bad {
 			q.pop(int(n))
-			s.sm.acked = acked
+			s.sm.acked, h.count = acked, count
+			h.forget(count)
 		}
 	case sayCoalesce:
 		sent := f.number()
@@ -138,9 +139,6 @@ func (s *Session) replay(what byte, f *fields) {
 			q.coalesce()
 			q.sent = 0
 		}
-	case sayHandled:
-		h.count = f.count()
-		h.forget(h.count)
 	case sayDone:
 		h.done = append(h.done, stanzaMark{f.count(), f.count()})
 	case sayAttends:

@@ -95,7 +95,7 @@ func (s *Session) noteHandled(d stanzaMark) {
 		return
 	}
 	h.forget(count)
-	s.note(sayHandled, uint64(count))
+	s.noteCounts()
 }
 
 // repeated reports that the stanza was handled by a process that was killed before an earlier one was. The client sends
@@ -226,9 +226,9 @@ func (s *Session) ackLocked(h uint32) error {
 	}
 	if n > 0 {
 		s.queue.pop(int(n))
-		s.note(sayAck, uint64(h))
+		s.sm.acked = h
+		s.noteCounts()
 	}
-	s.sm.acked = h
 	s.behind = s.behind && s.overLocked()
 	return nil
 }

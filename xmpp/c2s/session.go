@@ -33,6 +33,8 @@ type Session struct {
 	link     *link  // nil: the client is away
 	sm       *resumption
 	ref      uint64 // the session's name in the journal; 0: it is not kept there. Changed with recv held too
+	noted    uint64 // journal.Position of what was journaled last
+	late     bool   // its counts are to be journaled
 	waiting  bool   // the session is in somebody's batch
 	inactive bool   // XEP-0352
 	behind   bool   // the client came back to more than may wait for one that is there, and has not caught up
@@ -141,11 +143,9 @@ func (s *Session) Flush() {
 		if buf == nil {
 			break
 		}
-		kept := s.ref != 0
+		noted := s.noted
 		s.mu.Unlock()
-		if kept {
-			s.srv.journal.Flush()
-		}
+		s.srv.journal.FlushTo(noted)
 		_, err := l.nc.Write(*buf)
 		putWriteBuffer(buf)
 		if err == nil && l.low.blocked() {
@@ -215,6 +215,7 @@ func (s *Session) overflow() {
 	cfg := &s.srv.cfg
 	s.mu.Lock()
 	if sent := s.queue.sent; s.queue.coalesce() {
+		s.appendCounts() // what was acknowledged is not in front of what was written any more
 		s.note(sayCoalesce, uint64(sent))
 	}
 	n, size, l, behind := s.queue.len, s.queue.bytes, s.link, s.behind

@@ -83,8 +83,17 @@ func (b *bout) until(limit time.Duration, cond func() bool) (bool, error) {
 // common is a mechanism that every server has.
 const common = "SCRAM-SHA-1"
 
+// manner is how a session is made.
+type manner int
+
+const (
+	plain     manner = iota
+	overTLS          // over TLS
+	resumable        // plain, and the client may come back (XEP-0198 §5)
+)
+
 // sessions logs n sessions in. They are closed with the bout.
-func (b *bout) sessions(n int, secure bool) ([]*client, error) {
+func (b *bout) sessions(n int, as manner) ([]*client, error) {
 	const atOnce = 16
 	out := make([]*client, n)
 	base := b.made
@@ -100,7 +109,12 @@ func (b *bout) sessions(n int, secure bool) ([]*client, error) {
 				if i >= n {
 					return
 				}
-				c, err := login(b.ctx, b.srv, base+i, secure, common)
+				c, err := login(b.ctx, b.srv, base+i, as == overTLS, common)
+				if err == nil && as == resumable {
+					if err = c.enable(); err != nil {
+						c.close()
+					}
+				}
 				if err != nil {
 					next.Add(int64(n)) // the others stop
 					mu.Lock()

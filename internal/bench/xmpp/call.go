@@ -155,7 +155,7 @@ func (c *call) caller(el *element) {
 
 // calls lets pairs call, each pair in a room of its own.
 func (b *bout) calls(n int, name string) (s span, took []time.Duration, unfinished int64, err error) {
-	clients, err := b.sessions(2*n, false)
+	clients, err := b.sessions(2*n, plain)
 	if err != nil {
 		return
 	}

@@ -29,6 +29,9 @@ type client struct {
 	jid    string // as bound
 	domain string
 
+	counts bool   // the server keeps what is not acknowledged (XEP-0198)
+	heard  uint32 // stanzas that came since then; of the goroutine that reads
+
 	on      atomic.Pointer[handler]
 	closing atomic.Bool
 	over    chan struct{} // closed when the reading goroutine has ended
@@ -237,8 +240,44 @@ func (c *client) await(f func(el *element) (bool, error)) error {
 	}
 }
 
-// answered answers a server that asks whether we are there (XEP-0199), as some do in rooms and after silence.
+const nsResumption = "urn:xmpp:sm:3"
+
+// enable asks the server to keep the session when its connection breaks (XEP-0198 §3). Only before listen.
+func (c *client) enable() error {
+	c.send("<enable xmlns='" + nsResumption + "' resume='true'/>")
+	return c.await(func(el *element) (bool, error) {
+		if el.is("failed") {
+			return false, fmt.Errorf("resumption: %q", el.raw)
+		}
+		if !el.is("enabled") {
+			return false, nil
+		}
+		if may := string(el.attr("resume")); may != "true" && may != "1" {
+			return false, fmt.Errorf("resumption: %q", el.raw)
+		}
+		c.counts = true
+		return true, nil
+	})
+}
+
+// counted counts a stanza, or answers the server's request for the count (XEP-0198 §4).
+func (c *client) counted(el *element) (done bool) {
+	if el.is("r") {
+		c.send("<a xmlns='" + nsResumption + "' h='" + strconv.FormatUint(uint64(c.heard), 10) + "'/>")
+		return true
+	}
+	if el.is("message") || el.is("presence") || el.is("iq") {
+		c.heard++
+	}
+	return false
+}
+
+// answered answers a server that asks for the count of stanzas, or whether we are there (XEP-0199), as some do in rooms
+// and after silence.
 func (c *client) answered(el *element) bool {
+	if c.counts && c.counted(el) {
+		return true
+	}
 	if !el.is("iq") || string(el.attr("type")) != "get" {
 		return false
 	}

@@ -26,10 +26,10 @@ func (c *client) alive() error {
 }
 
 // crew makes n sessions that are present and do not listen: what comes for them stays in their sockets.
-func (b *bout) crew(n int, secure bool) ([]*client, error) {
+func (b *bout) crew(n int, as manner) ([]*client, error) {
 	var all []*client
 	for len(all) < n {
-		more, err := b.sessions(min(1000, n-len(all)), secure)
+		more, err := b.sessions(min(1000, n-len(all)), as)
 		if err != nil {
 			return nil, err
 		}
@@ -71,12 +71,12 @@ func each(clients []*client, f func(c *client) error) error {
 
 // idle measures what the server holds per session. A few sessions that come and go before make it load what it loads
 // once. All are asked at the end whether they live, and the server must hold a descriptor for each.
-func (b *bout) idle(row string, secure bool) error {
+func (b *bout) idle(row string, as manner) error {
 	start, err := bench.ReadMemory(b.srv.PID)
 	if err != nil {
 		return err
 	}
-	few, err := b.crew(50, secure)
+	few, err := b.crew(50, as)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (b *bout) idle(row string, secure bool) error {
 	if !gone {
 		return fmt.Errorf("%d sessions are closed and the server still has %d more descriptors", len(few), before.FDs-start.FDs)
 	}
-	all, err := b.crew(b.o.Idle, secure)
+	all, err := b.crew(b.o.Idle, as)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (b *bout) idle(row string, secure bool) error {
 // age measures messages on the fresh server, then lets sessions and rooms come and go and ten thousand sessions stay,
 // and measures again with them.
 func (b *bout) age() error {
-	clients, err := b.sessions(2*b.o.Pairs, false)
+	clients, err := b.sessions(2*b.o.Pairs, plain)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (b *bout) age() error {
 	if err := b.churn(); err != nil {
 		return fmt.Errorf("churn: %w", err)
 	}
-	crowd, err := b.crew(b.o.Crowd, false)
+	crowd, err := b.crew(b.o.Crowd, plain)
 	if err != nil {
 		return fmt.Errorf("idle sessions: %w", err)
 	}
@@ -171,7 +171,7 @@ func (b *bout) churn() error {
 	body := strings.Repeat("what was said ", 20)
 	for i := 0; i < b.o.Churn; i += party {
 		b.clients = b.clients[:len(keep):len(keep)]
-		some, err := b.sessions(party, false)
+		some, err := b.sessions(party, plain)
 		guests := b.clients[len(keep):]
 		if err == nil {
 			room := "churn" + strconv.Itoa(i) + "@" + b.srv.MUC

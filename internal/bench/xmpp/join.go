@@ -38,7 +38,7 @@ func (p *crowd) element(el *element) {
 func (b *bout) joins() error {
 	n := b.o.Joiners
 	room := "hall@" + b.srv.MUC
-	clients, err := b.sessions(n, false)
+	clients, err := b.sessions(n, plain)
 	if err != nil {
 		return err
 	}

@@ -111,8 +111,8 @@ func (b *bout) converse(clients []*client, f func(count func() int64) error) (lo
 	return b.settled(sum(func(p *pair) int64 { return p.sent.Load() - p.got.Load() }))
 }
 
-func (b *bout) messages(row string, secure bool) error {
-	clients, err := b.sessions(2*b.o.Pairs, secure)
+func (b *bout) messages(row string, as manner) error {
+	clients, err := b.sessions(2*b.o.Pairs, as)
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func enter(c *client, room string, i int) error {
 
 // fill makes a room of n occupants who listen.
 func (b *bout) fill(room string, n int) ([]*client, error) {
-	clients, err := b.sessions(n, false)
+	clients, err := b.sessions(n, plain)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ import (
 type Options struct {
 	With     []string      `help:"servers to start: prosody, prosody-tuned, ejabberd, ejabberd-tuned, parley" default:"prosody,prosody-tuned,ejabberd,parley" sep:","`
 	Server   []string      `help:"running server NAME=pid:N,plain:HOST:PORT,tls:HOST:PORT,domain:D,muc:D,users:N,password:P with its limits off and accounts u0, u1..." sep:"none" json:"-"`
-	Work     []string      `help:"what to measure: message, message-tls, room, presence, join, call, login, login-sha256, idle, idle-tls, aged" default:"message,message-tls,room,presence,join,call,login,login-sha256,idle,idle-tls,aged" sep:","`
+	Work     []string      `help:"what to measure: message, message-tls, message-resume, room, presence, join, call, login, login-sha256, idle, idle-tls, idle-resume, aged" default:"message,message-tls,message-resume,room,presence,join,call,login,login-sha256,idle,idle-tls,idle-resume,aged" sep:","`
 	Rounds   int           `help:"how often; medians are shown" default:"3"`
 	Warm     time.Duration `help:"how long a load runs before it is measured" default:"1s"`
 	Duration time.Duration `help:"how long it is measured" default:"3s"`
@@ -59,16 +59,18 @@ type workload struct {
 }
 
 var workloads = []workload{
-	{"message", func(b *bout) error { return b.messages("1:1 of 200 B", false) }},
-	{"message-tls", func(b *bout) error { return b.messages("1:1 of 200 B, TLS", true) }},
+	{"message", func(b *bout) error { return b.messages("1:1 of 200 B", plain) }},
+	{"message-tls", func(b *bout) error { return b.messages("1:1 of 200 B, TLS", overTLS) }},
+	{"message-resume", func(b *bout) error { return b.messages("1:1 of 200 B, XEP-0198", resumable) }},
 	{"room", (*bout).roomMessages},
 	{"presence", (*bout).roomPresence},
 	{"join", (*bout).joins},
 	{"call", (*bout).callSetups},
 	{"login", func(b *bout) error { return b.logins("SCRAM-SHA-1") }},
 	{"login-sha256", func(b *bout) error { return b.logins("SCRAM-SHA-256") }},
-	{"idle", func(b *bout) error { return b.idle("idle session", false) }},
-	{"idle-tls", func(b *bout) error { return b.idle("idle session, TLS", true) }},
+	{"idle", func(b *bout) error { return b.idle("idle session", plain) }},
+	{"idle-tls", func(b *bout) error { return b.idle("idle session, TLS", overTLS) }},
+	{"idle-resume", func(b *bout) error { return b.idle("idle session, XEP-0198", resumable) }},
 	{"aged", (*bout).age},
 }
 
