@@ -64,7 +64,7 @@ func need(t *testing.T) {
 	}
 }
 
-// run runs a scenario and returns the figures that it gives. A scenario may ask for one of three deeds.
+// run runs a scenario and returns the figures that it gives. A scenario may ask for a deed.
 func (s *server) run(t *testing.T, file, scenario string, args ...string) map[string]any {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
@@ -119,6 +119,8 @@ func (s *server) do(t *testing.T, word string) {
 		s.Kill()
 	case "start":
 		s.Start()
+	case "bridge":
+		s.KillBridge()
 	default:
 		t.Errorf("the scenario asks for %q", word)
 	}
@@ -229,6 +231,7 @@ func TestRoom(t *testing.T) {
 		{"one large by click and key, and words for what comes", "stage", nil},
 		{"without camera, without any device", "poor", nil},
 		{"the path to the bridge is mended, and the session begun anew", "again", nil},
+		{"the bridge is killed: nobody leaves, and the pictures come again", "bridgeless", nil},
 	} {
 		t.Run(c.what, func(t *testing.T) { s.run(t, "room", c.scenario, c.args...) })
 	}

@@ -203,6 +203,11 @@ test('tiles: one for each camera, on or off, and one for each screen that is sha
 	assert.deepEqual(tiles.map((t) => [t.key, t.screen, t.source.muted]), [['x-v0', false, true], ['x-v1', true, false], ['y-v0', false, false], ['z-v0', false, true]]);
 });
 
+test('tiles: a member that says to share many screens gets one tile for them', () => {
+	const sources = Array.from({ length: 15 }, (_, i) => ({ name: `x-v${i + 1}`, kind: 'video', screen: true, muted: false }));
+	assert.deepEqual(tilesOf([{ id: 'x', sources }]).map((t) => t.key), ['x-v0', 'x-v1']);
+});
+
 test('wishes: as many pixels as the tile has', () => {
 	assert.equal(wishFor({ width: 1280, height: 720 }), 960);
 	assert.equal(wishFor({ width: 320, height: 180 }), 240);

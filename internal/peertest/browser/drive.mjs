@@ -19,13 +19,13 @@ export function ask(word) {
 	});
 }
 
-/** Browser is Chromium with a false camera that shows a clock and a false microphone that beeps. */
+/** Browser is Chromium with a false camera that shows a clock, ten times a second, and a false microphone that beeps. */
 export class Browser {
 	static async start() {
 		const b = new Browser();
 		b.chromium = await chromium.launch({
 			executablePath: process.env.PARLEY_CHROMIUM ?? '/usr/bin/chromium',
-			args: ['--no-sandbox', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--auto-select-desktop-capture-source=Entire screen',
+			args: ['--no-sandbox', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=fps=10', '--auto-select-desktop-capture-source=Entire screen',
 				'--autoplay-policy=no-user-gesture-required', '--allow-loopback-in-peer-connection', '--disable-features=WebRtcHideLocalIpsWithMdns',
 				'--disable-background-timer-throttling', '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows'],
 		});

@@ -11,7 +11,7 @@ import { Refusal } from './channel.js';
 
 const NSFocus = 'http://jitsi.org/protocol/focus';
 const graceful = 2_500; // how long a path may be disconnected before it is mended
-const parting = 10_000; // how long somebody may go on to watch us by way of the bridge when we have left it
+const parting = 20_000; // how long somebody may go on to watch and hear us by way of the bridge when we have left it
 const mendingTime = 10_000; // how long an ICE restart may take before the session is begun anew
 
 /**
@@ -140,7 +140,7 @@ export class Bridge extends EventTarget {
 			const sender = this.#transceiver(mid)?.sender;
 			if (!sender) continue;
 			const track = this.outgoing(mid);
-			const sent = this.carrying || this.#needed() ? track : null;
+			const sent = this.carrying || this.#needed(mid, source) ? track : null;
 			if (sender.track !== sent) await sender.replaceTrack(sent);
 			if (mid === 'audio' || !track) continue;
 			const height = smaller(track);
@@ -160,9 +160,10 @@ export class Bridge extends EventTarget {
 		this.#emit('sending');
 	}
 
-	// needed tells that somebody still watches us by way of the bridge, while we no longer watch anybody: for a while that counts.
-	#needed() {
-		return Date.now() < this.restsFrom && this.wanted.get(`${this.seat.me}-v0`) !== 0;
+	// needed tells that somebody may still watch or hear us by way of the bridge while we have left it. That nobody watches is
+	// said by the bridge; that nobody hears is not.
+	#needed(mid, source) {
+		return Date.now() < this.restsFrom && (mid === 'audio' || this.wanted.get(`${this.seat.me}-${source}`) !== 0);
 	}
 
 	#applied = new WeakMap(); // sender to what it was told last

@@ -22,6 +22,7 @@ export class Call extends EventTarget {
 		this.why = '';
 		this.tracks = {}; // what comes: "audio", "video" (the camera), "screen"
 		this.path = undefined; // {relay, protocol, rtt}
+		this.pathSince = 0; // ms since 1970
 		this.relays = 0; // candidates of ours from a TURN server
 		this.iceError = undefined;
 		this.restarts = 0;
@@ -177,6 +178,8 @@ export class Call extends EventTarget {
 	#connectionState() {
 		const { pc } = this;
 		if (!pc || this.closed) return;
+		const ice = pc.getReceivers()[0]?.transport?.iceTransport; // of all, as they are bundled
+		if (ice) ice.onselectedcandidatepairchange = () => this.#otherPath();
 		const broken = pc.connectionState === 'failed' || pc.iceConnectionState === 'failed';
 		if (broken) return this.#mend();
 		if (pc.connectionState === 'connected') {
@@ -184,6 +187,7 @@ export class Call extends EventTarget {
 			clearTimeout(this.hurry);
 			clearTimeout(this.mending);
 			this.mending = undefined;
+			if (this.state !== 'connected') this.pathSince = Date.now();
 			this.#set('connected');
 			return this.#look();
 		}
@@ -237,6 +241,11 @@ export class Call extends EventTarget {
 		this.mending = undefined;
 		this.why = why;
 		this.#set('failed');
+	}
+
+	#otherPath() {
+		this.pathSince = Date.now();
+		this.#look();
 	}
 
 	// look reads from the statistics which way the media takes.

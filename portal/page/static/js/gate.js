@@ -8,7 +8,9 @@ import { Channel } from './channel.js';
 const backDelay = 5_000; // two are left: how long until they talk directly again (as Jitsi clients wait)
 const firstDelay = 1_000; // two have met: how long the direct way may take before the bridge helps out
 const overlap = 1_000; // how long the old way goes on when the new one works
-const steady = 8; // frames that the new way has shown before it takes the place of a way that works
+const settling = 2_000; // how long the direct way has shown pictures, by one path, before it takes the place of a way that works
+const standstill = 1_000; // without a picture, a way does not work
+const steady = 8; // frames that the bridge has shown before it takes the place of the direct way
 const switching = 6_000; // after which the old way ends although nothing was seen of the new one
 
 /**
@@ -73,6 +75,7 @@ export class Gate extends EventTarget {
 		const call = new Call({ channel, initiator, ice: this.ice, outgoing: this.outgoing });
 		this.call = call;
 		this.began = Date.now();
+		this.flow = { count: 0, at: 0, since: 0 };
 		const on = (type, handler) => call.addEventListener(type, (e) => {
 			if (this.call === call) handler(e);
 		});
@@ -121,7 +124,7 @@ export class Gate extends EventTarget {
 			return;
 		}
 		if (call.state === 'connected') {
-			if (!this.direct && await decodes(call.pc, call.tracks, this.room.members.get(call.id), this.bridge.carrying ? steady : 1)) {
+			if (!this.direct && await this.#flows(call)) {
 				if (this.call !== call || this.retiring || call.state !== 'connected') return;
 				this.crowd = false;
 				this.#turn(true);
@@ -129,6 +132,19 @@ export class Gate extends EventTarget {
 		} else if (this.direct) {
 			this.#turn(false);
 		}
+	}
+
+	// flows tells whether a call shows what its member sends. While the bridge does so, too, it must have done so for a while and
+	// by one path: in its first seconds ICE goes from path to path, and what is sent on a new one may be lost.
+	async #flows(call) {
+		const { flow } = this;
+		const count = await arrived(call, this.room.members.get(call.id));
+		if (count === undefined) return true;
+		if (count === flow.count) return false;
+		const now = Date.now();
+		if (now - flow.at > standstill) flow.since = now;
+		Object.assign(flow, { count, at: now });
+		return !this.bridge.carrying || now - Math.max(flow.since, call.pathSince) > settling;
 	}
 
 	async #bridgePlays(peer) {
@@ -259,13 +275,15 @@ async function framesOf(receiver) {
 	return 0;
 }
 
-// decodes tells whether a call shows what its member sends: so many pictures of the camera or, without one, sound.
-async function decodes(pc, tracks, member, frames) {
-	const kind = member?.video && tracks.video ? 'video' : 'audio';
+// arrived is how many pictures of its member's camera a call has shown or, without one, how many packets of sound have
+// come; undefined if nothing is to come.
+async function arrived({ pc, tracks }, member) {
+	if (!member?.audio && !member?.video) return undefined;
+	const kind = member.video && tracks.video ? 'video' : 'audio';
 	const receiver = pc.getReceivers().find((r) => r.track === tracks[kind]);
-	if (!receiver) return false;
+	if (!receiver) return 0;
 	for (const s of (await receiver.getStats()).values()) {
-		if (s.type === 'inbound-rtp') return kind === 'video' ? s.framesDecoded >= frames : s.packetsReceived > 0;
+		if (s.type === 'inbound-rtp') return (kind === 'video' ? s.framesDecoded : s.packetsReceived) ?? 0;
 	}
-	return !member?.audio && !member?.video; // nothing comes, and nothing is to come
+	return 0;
 }

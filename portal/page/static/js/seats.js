@@ -8,7 +8,7 @@ export function tilesOf(members) {
 	return members.flatMap((member) => {
 		const videos = member.sources.filter((s) => s.kind === 'video');
 		const camera = videos.find((s) => !s.screen) ?? { name: `${member.id}-v0`, kind: 'video', screen: false, muted: true };
-		const screens = videos.filter((s) => s.screen && !s.muted);
+		const screens = videos.filter((s) => s.screen && !s.muted).slice(0, 1); // who says to share more is not to fill the grid
 		return [camera, ...screens].map((source) => ({ key: source.name, source, member, screen: source.screen }));
 	});
 }
