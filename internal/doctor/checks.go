@@ -166,10 +166,17 @@ func (e *examination) ports() {
 		}
 		for _, network := range e.networks(l) {
 			who := Holder(network, l.Host, l.Port)
-			if e.PID != 0 {
-				if own := fmt.Sprintf("(process %d)", holder); !strings.Contains(who, own) {
-					e.add(Fault, "ports", fmt.Sprintf("%s: the server that runs does not hold %s port %d%s; it was started with other listeners: restart it", l, network, l.Port, heldBy(who)))
-				}
+			held := strings.Contains(who, fmt.Sprintf("(process %d)", holder))
+			switch {
+			case ofBridge(l) && e.Bridge != 0 && held && e.PID == 0:
+				e.add(Note, "ports", fmt.Sprintf("%s: %s port %d is held by %s, the bridge of a server that was killed; the next server takes it over", l, network, l.Port, who))
+				continue
+			case e.PID != 0 && ofBridge(l) && e.Bridge == 0:
+				continue // that it does not run is said by health
+			case e.PID != 0 && !held:
+				e.add(Fault, "ports", fmt.Sprintf("%s: the server that runs does not hold %s port %d%s; it was started with other listeners: restart it", l, network, l.Port, heldBy(who)))
+				continue
+			case e.PID != 0:
 				continue
 			}
 			if err := tryBind(network, l.Address()); err != nil {
@@ -343,6 +350,9 @@ func (e *examination) health(ctx context.Context) {
 	if e.PID == 0 {
 		e.add(Note, "server", "it does not run")
 		return
+	}
+	if e.Bridge == 0 && slices.ContainsFunc(e.Config.Listen, ofBridge) {
+		e.add(Fault, "bridge", "it does not run, so that calls of three and more and the relay do not work: the server's log says why; if it was started without these listeners, restart it")
 	}
 	if err := e.Health(ctx); err != nil {
 		e.add(Fault, "server", fmt.Sprintf("process %d runs, but: %v", e.PID, err))

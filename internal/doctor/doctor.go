@@ -40,7 +40,7 @@ type Patient struct {
 	Advertised []netip.Addr // addresses that clients are told
 
 	PID    int                         // of the server if it runs
-	Bridge int                         // of its bridge, which may be the same
+	Bridge int                         // of its bridge, which may be the same, or of the bridge that a killed one has left; 0: none runs
 	Health func(context.Context) error // what the server that runs says of itself
 
 	Now       time.Time

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,16 +227,21 @@ func TestFaultsAreNamed(t *testing.T) {
 			p.Store = "sqlite:/nowhere/at/all/parley.db"
 		}, []string{"store: ", "mkdir -p /nowhere/at/all"}},
 		"server that is unwell": {func(t *testing.T, p *Patient) {
-			p.PID = os.Getpid()
+			p.PID, p.Bridge = os.Getpid(), os.Getpid()
 			p.Health = func(context.Context) error { return errors.New("the store is away") }
 			p.Config.Listen = []config.Listener{hold(t), {Scheme: "turn"}}
 		}, []string{fmt.Sprintf("server: process %d runs, but: the store is away", os.Getpid())}},
 		"server that was started with other listeners": {func(_ *testing.T, p *Patient) {
-			p.PID = os.Getpid()
+			p.PID, p.Bridge = os.Getpid(), os.Getpid()
 			p.Health = func(context.Context) error { return nil }
 			p.Config.Listen = p.Config.Listen[:1]
 			p.Config.Listen = append(p.Config.Listen, config.Listener{Scheme: "turn"})
 		}, []string{"ports: xmpp://", "does not hold tcp port", "restart it"}},
+		"bridge that does not run": {func(t *testing.T, p *Patient) {
+			p.PID = os.Getpid()
+			p.Health = func(context.Context) error { return nil }
+			p.Config.Listen = []config.Listener{hold(t), {Scheme: "media", Port: freePort(t)}, {Scheme: "turn", Port: freePort(t)}}
+		}, []string{"bridge: it does not run", "the server's log says why"}},
 		"media port that another than the bridge holds": {func(t *testing.T, p *Patient) {
 			p.PID, p.Bridge = os.Getpid(), 1
 			p.Health = func(context.Context) error { return nil }
@@ -305,6 +311,29 @@ func TestWhatIsWorthKnowingOfTheBridge(t *testing.T) {
 	}
 	if s := notes(func(p *Patient) { media(p); p.Buffers = 212992 }); !strings.Contains(s, "buffers of 208 kB only") {
 		t.Error(s)
+	}
+}
+
+// What a killed server has left is taken over by the next one: nobody is to stop it.
+func TestBridgeThatWaitsForAServer(t *testing.T) {
+	p := healthy(t)
+	l := hold(t)
+	udp, err := net.ListenPacket("udp", l.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	p.Bridge = os.Getpid()
+	p.Config.Listen = append(p.Config.Listen, config.Listener{Scheme: "media", Port: l.Port})
+	found := Examine(t.Context(), p)
+	if f := faults(found); len(f) > 0 {
+		t.Errorf("%q", f)
+	}
+	for _, network := range []string{"tcp", "udp"} {
+		want := fmt.Sprintf("media://:%d: %s port %d is held by doctor.test (process %d), the bridge of a server that was killed; the next server takes it over", l.Port, network, l.Port, os.Getpid())
+		if !slices.Contains(found, Finding{Note, "ports", want}) {
+			t.Errorf("%q is without %q", found, want)
+		}
 	}
 }
 
