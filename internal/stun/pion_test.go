@@ -92,7 +92,8 @@ func comparePion(t *testing.T, b []byte, m *Message, u *Usage) {
 	if err := p.Decode(); err != nil {
 		t.Fatalf("taken, but not by pion: %v", err)
 	}
-	if p.Contains(pstun.AttrMessageIntegrity) != m.Has(MessageIntegrity) || p.Contains(pstun.AttrFingerprint) != m.Has(Fingerprint) {
+	// Not the other way round: pion leaves out what stands behind MESSAGE-INTEGRITY-SHA256, which is unknown here.
+	if p.Contains(pstun.AttrMessageIntegrity) && !m.Has(MessageIntegrity) || p.Contains(pstun.AttrFingerprint) && !m.Has(Fingerprint) {
 		t.Fatal("an integrity or a fingerprint was overlooked")
 	}
 	if u != TURN {

@@ -130,8 +130,18 @@ export async function four(browser) {
 	await ann.until(() => globalThis.parley.view.members.length === 2, 'Dot having left');
 	await ann.tab.waitForTimeout(1500);
 	assert.equal((await ann.view()).direct, false, 'three are still there');
+	// Bob's path does not settle for a while: Ann, who no longer needs the bridge, has to go on sending to it.
+	await bob.tab.evaluate(() => {
+		globalThis.unsettled = setInterval(() => {
+			if (globalThis.parley.call) globalThis.parley.call.pathSince = Date.now();
+		}, 50);
+	});
 	await cid.tab.close({ runBeforeUnload: true });
-	for (const p of [ann, bob]) await p.until(() => globalThis.parley.view.direct, 'the direct way');
+	await ann.until(() => globalThis.parley.view.direct, 'the direct way');
+	await ann.tab.waitForTimeout(5000);
+	assert.equal(await bob.tab.evaluate(() => globalThis.parley.view.direct), false, 'Bob goes on watching by way of the bridge');
+	await bob.tab.evaluate(() => clearInterval(globalThis.unsettled));
+	await bob.until(() => globalThis.parley.view.direct, 'the direct way');
 	for (const p of [ann, bob]) await p.until(() => !globalThis.parley.bridge.carrying, 'that the bridge rests');
 	await ann.tab.waitForTimeout(1500);
 	const figures = await gaps();
