@@ -12,6 +12,7 @@ const { Offer, accepted, restarted, screenSource, sourcesIn, withSimulcast } = a
 const { channelURL } = await import(new URL('colibri.js', source));
 const { cameraLayers, screenLayers, sharedCodec } = await import(new URL('layers.js', source));
 const { capacity, layout, seat, tilesOf } = await import(new URL('seats.js', source));
+const { Pace } = await import(new URL('pace.js', source));
 const { wishFor } = await import(new URL('wishes.js', source));
 const { whyWords } = await import(new URL('words.js', source));
 
@@ -262,4 +263,16 @@ test('p2p: sources come and go on lines of their own, and a line is used for bot
 			copy.sdp('offer');
 		}, Malformed);
 	}
+});
+
+test('restarts are asked for as often as they are granted', () => {
+	const pace = new Pace({ apart: 5, most: 3, within: 60 });
+	assert.equal(pace.wait(100), 0);
+	pace.ask(100);
+	assert.equal(pace.wait(102), 3, 'too soon after the one before');
+	assert.equal(pace.wait(105), 0);
+	pace.ask(105);
+	pace.ask(110);
+	assert.equal(pace.wait(120), 40, 'until the first of three is long ago');
+	assert.equal(pace.wait(160), 0);
 });

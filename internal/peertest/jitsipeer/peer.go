@@ -184,6 +184,9 @@ func (p *Peer) signalled() jingle.Sources {
 
 // Media waits until the bridge's session has a transport and the focus has accepted the answer.
 func (p *Peer) Media(ctx context.Context) error {
+	if x := p.current(); x != nil && x.leg.ready.Load() && x.accepted.Load() {
+		return nil // the events may be too long ago
+	}
 	if _, err := p.Events.AwaitKind(ctx, 0, Connected); err != nil {
 		return err
 	}

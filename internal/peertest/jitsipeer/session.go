@@ -29,6 +29,7 @@ type session struct {
 	done      sync.WaitGroup // run
 	once      sync.Once
 	closed    chan struct{}
+	accepted  atomic.Bool
 
 	// What was negotiated; it does not change.
 	extensions extensions
@@ -165,6 +166,7 @@ func (x *session) run(again bool) {
 		p.Events.add(Event{Kind: Refused, Text: err.Error()})
 		return
 	}
+	x.accepted.Store(true)
 	p.Events.add(Event{Kind: Accepted, Text: x.sid})
 }
 

@@ -8,10 +8,12 @@ import { Offer, accepted, own, restarted, screenSource, sourcesIn, withSimulcast
 import { BridgeChannel, channelURL } from './colibri.js';
 import { cameraLayers, screenLayers, setLayers, sharedCodec } from './layers.js';
 import { Refusal } from './channel.js';
+import { Pace } from './pace.js';
 
 const NSFocus = 'http://jitsi.org/protocol/focus';
 const graceful = 2_500; // how long a path may be disconnected before it is mended
 const parting = 20_000; // how long somebody may go on to watch and hear us by way of the bridge when we have left it
+const restarts = { apart: 5_500, most: 5, within: 61_000 }; // a little less than the focus grants (spec: restarts); who is refused stays without a session
 const mendingTime = 10_000; // how long an ICE restart may take before the session is begun anew
 
 /**
@@ -26,6 +28,7 @@ export class Bridge extends EventTarget {
 		this.state = 'none';
 		this.carrying = true; // false while the media go from browser to browser
 		this.wishes = undefined; // the last ReceiverVideoConstraints
+		this.restarts = new Pace(restarts); // of ICE and of sessions
 		this.#forget();
 	}
 
@@ -43,7 +46,8 @@ export class Bridge extends EventTarget {
 		this.work = Promise.resolve();
 		clearTimeout(this.mending);
 		clearTimeout(this.patience);
-		this.mending = this.patience = undefined;
+		clearTimeout(this.renewing);
+		this.mending = this.patience = this.renewing = undefined;
 	}
 
 	/** take handles a jingle element of the focus; it throws a Refusal or Malformed if the IQ is to be refused. */
@@ -300,7 +304,9 @@ export class Bridge extends EventTarget {
 			case 'connected':
 				clearTimeout(this.mending);
 				clearTimeout(this.patience);
-				this.mending = this.patience = undefined;
+				clearTimeout(this.renewing);
+				this.mending = this.patience = this.renewing = undefined;
+				if (this.state === 'mending') this.channel?.again(); // what has cut the media may have cut it, too
 				return this.#set('connected');
 			case 'disconnected':
 				this.#set('mending');
@@ -318,7 +324,13 @@ export class Bridge extends EventTarget {
 	async #mend() {
 		clearTimeout(this.mending);
 		this.mending = undefined;
-		if (!this.offer || this.patience || this.pc.connectionState === 'connected') return;
+		if (!this.offer || this.patience || this.renewing || this.pc.connectionState === 'connected') return;
+		const wait = this.restarts.wait();
+		if (wait > 0) {
+			this.mending = setTimeout(() => this.#mend(), wait);
+			return;
+		}
+		this.restarts.ask();
 		const { offer } = this;
 		this.patience = setTimeout(() => {
 			if (this.offer === offer) this.#anew();
@@ -330,13 +342,18 @@ export class Bridge extends EventTarget {
 		}
 	}
 
-	// anew ends the session and asks for another.
+	// anew ends the session and asks for another, as soon as that is granted.
 	#anew() {
 		const { offer } = this;
-		if (!offer) return;
-		this.#jingle('session-terminate', [], undefined, el('reason', {}, el('connectivity-error')),
-			el('bridge-session', { xmlns: NSFocus, id: offer.bridge, restart: 'true' })).catch(() => {});
-		this.close();
+		if (!offer || this.renewing) return;
+		this.renewing = setTimeout(() => {
+			this.renewing = undefined;
+			if (this.offer !== offer) return;
+			this.restarts.ask();
+			this.#jingle('session-terminate', [], undefined, el('reason', {}, el('connectivity-error')),
+				el('bridge-session', { xmlns: NSFocus, id: offer.bridge, restart: 'true' })).catch(() => {});
+			this.close();
+		}, this.restarts.wait());
 	}
 
 	/** retry begins anew after a failure. */

@@ -25,6 +25,8 @@ export class BridgeChannel extends EventTarget {
 		this.url = url;
 		this.states = new Map(); // what is said again after each opening: key to message
 		this.pause = pauses.least;
+		this.onOnline = () => this.again();
+		globalThis.addEventListener?.('online', this.onOnline);
 	}
 
 	open() {
@@ -51,6 +53,16 @@ export class BridgeChannel extends EventTarget {
 		};
 	}
 
+	/** again opens the channel anew: the network has changed, and the socket may be dead without knowing it. */
+	again() {
+		if (this.closed || !this.socket) return;
+		clearTimeout(this.retry);
+		this.pause = pauses.least;
+		const former = this.socket;
+		this.open();
+		former.close();
+	}
+
 	/** send sends a message if the channel is open. */
 	send(message) {
 		if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
@@ -64,6 +76,7 @@ export class BridgeChannel extends EventTarget {
 
 	close() {
 		this.closed = true;
+		globalThis.removeEventListener?.('online', this.onOnline);
 		clearTimeout(this.retry);
 		this.socket?.close();
 	}

@@ -102,8 +102,21 @@ export class Gate extends EventTarget {
 		call.start();
 	}
 
-	// look decides between call and bridge: as soon as the new way shows something.
+	// look decides, once at a time.
 	async #look() {
+		if (this.busy) return;
+		this.busy = true;
+		try {
+			await this.#decide();
+		} catch (error) {
+			console.warn('gate:', error.message);
+		} finally {
+			this.busy = false;
+		}
+	}
+
+	// decide chooses between call and bridge: as soon as the new way shows something.
+	async #decide() {
 		const { call } = this;
 		if (!call) return;
 		if (this.retiring) {
@@ -120,6 +133,7 @@ export class Gate extends EventTarget {
 				// only if it waits in vain.
 				this.ending = setTimeout(() => this.#drop(true), call.initiator ? overlap : switching);
 			}
+			if (this.call !== call || !this.retiring) return;
 			if (!this.direct && !this.ending) this.#drop(true);
 			return;
 		}
