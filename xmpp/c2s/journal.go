@@ -26,6 +26,7 @@ const (
 	sayCoalesce = 'c' // ref, written: queue.coalesce, when so many were written
 	sayDone     = 'd' // ref, number, mark: a stanza behind our h is handled
 	sayAttends  = 't' // ref
+	sayLeave    = 'l' // ref: it ends, and what follows from that comes now
 	sayEnd      = 'e' // ref
 )
 

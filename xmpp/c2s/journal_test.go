@@ -356,6 +356,45 @@ func TestRestoredSessionIsGivenUp(t *testing.T) {
 	}
 }
 
+// witness is a session that is told something.
+type witness struct {
+	*Session
+	told func()
+}
+
+func (w *witness) Deliver(*wire.Batch, wire.Addr, wire.Stanza) { w.told() }
+
+// A process that is killed while it ends a session has told others so: the client cannot come back, and the next process
+// ends the session once more.
+func TestHC9KilledWhileASessionEnds(t *testing.T) {
+	dir, then, told := t.TempDir(), "", 0
+	serve := func(dir string, tell func(w *world)) *world {
+		w := newWorld(t, nil, keeping(t, dir, journal.Options{}))
+		w.router.Bind(&witness{&Session{srv: w.srv, addr: "bob@x.net/b"}, func() { tell(w) }})
+		return w
+	}
+	w := serve(dir, func(w *world) { // the message has come back; that the session has ended is not written yet
+		w.srv.journal.Flush()
+		then = left(t, dir)
+	})
+	ann := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })
+	ann.Ping()
+	w.session(ann.JID).Deliver(nil, "", wire.Stanza{Kind: wire.Message, Tail: []byte(" from='bob@x.net/b' id='unread'><body>x</body></message>")})
+	w.session(ann.JID).end(errAway, false)
+	if then == "" {
+		t.Fatal("nothing came back")
+	}
+	w = serve(then, func(*world) { told++ })
+	s := w.session(ann.JID)
+	if len(w.srv.resumes) > 0 {
+		t.Error("the client may come back to a session that has ended")
+	}
+	s.sweep(time.Now())
+	if w.router.Find(s.addr) != nil || len(w.srv.users) > 0 || told != 1 {
+		t.Errorf("the session is %v, of the account there are %v, %d messages came back", w.router.Find(s.addr), w.srv.users, told)
+	}
+}
+
 func TestNotRestored(t *testing.T) {
 	for name, change := range map[string]func(*identity){
 		"another domain":    func(i *identity) { i.Addr = "ann@y.net/a" },
@@ -388,8 +427,6 @@ func whoIs(srv *Server, i identity) *Session {
 	return &Session{srv: srv, addr: i.Addr, sm: &resumption{id: i.ID, keep: i.Keep}}
 }
 
-// FuzzReplay gives a server any records, in the frame that each is behind its length. What comes of it can be written and
-// read again.
 // TestHC9CoalescedBehindAnAcknowledgement: what was on the wire stays, though the count of what is acknowledged is written
 // later than what happened behind it.
 func TestHC9CoalescedBehindAnAcknowledgement(t *testing.T) {
@@ -462,6 +499,8 @@ func TestRestoredClaims(t *testing.T) {
 	}
 }
 
+// FuzzReplay gives a server any records, in the frame that each is behind its length. What comes of it can be written and
+// read again.
 func FuzzReplay(f *testing.F) {
 	w := newServer(f, nil)
 	s := &Session{srv: w.srv, addr: "ann@x.net/a", sm: &resumption{id: "id", keep: time.Minute}, ref: 1}
@@ -472,7 +511,7 @@ func FuzzReplay(f *testing.F) {
 	w.srv.sessions[s] = struct{}{}
 	w.srv.Snapshot(put)
 	f.Add(seed)
-	for _, record := range [][]byte{{sayPush, 1, byte(wire.IQ), '>'}, {sayCounts, 1, 1, 3}, {sayCoalesce, 1, 0}, {sayCounts, 1, 1, 4}, {sayDone, 1, 9, 9}, {sayAttends, 1}} {
+	for _, record := range [][]byte{{sayPush, 1, byte(wire.IQ), '>'}, {sayCounts, 1, 1, 3}, {sayCoalesce, 1, 0}, {sayCounts, 1, 1, 4}, {sayDone, 1, 9, 9}, {sayAttends, 1}, {sayLeave, 1}} {
 		put(record)
 	}
 	f.Add(slices.Clone(seed))

@@ -143,6 +143,8 @@ func (s *Session) replay(what byte, f *fields) {
 		h.done = append(h.done, stanzaMark{f.count(), f.count()})
 	case sayAttends:
 		s.attends.Store(true)
+	case sayLeave:
+		s.leaving = true
 	default:
 		f.bad = true
 	}
@@ -210,7 +212,9 @@ func (srv *Server) restore(s *Session, now time.Time) bool {
 	}
 	// All that was queued may have been on the wire: what the client has of it, it says when it comes back.
 	s.queue.sent = s.queue.len
-	s.away = now
+	if !s.leaving { // else it is swept away at once
+		s.away = now
+	}
 	s.repeats = len(s.handled.done) > 0
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -218,7 +222,9 @@ func (srv *Server) restore(s *Session, now time.Time) bool {
 		return false
 	}
 	srv.sessions[s] = struct{}{}
-	srv.resumes[s.sm.id] = s
+	if !s.leaving {
+		srv.resumes[s.sm.id] = s
+	}
 	if !s.guest {
 		srv.users[s.addr.Bare()]++
 	}

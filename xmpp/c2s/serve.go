@@ -202,6 +202,7 @@ func (s *Session) end(why error, clean bool) {
 		return
 	}
 	s.ended = true
+	s.note(sayLeave)
 	l, q, ref := s.link, s.queue, s.ref
 	s.link, s.queue, s.control = nil, queue{}, nil
 	s.mu.Unlock()
@@ -212,7 +213,7 @@ func (s *Session) end(why error, clean bool) {
 		e := q.at(i)
 		s.srv.router.Bounce(&b, s.addr, wire.Stanza{Kind: e.kind, Tail: e.tail})
 	}
-	if ref != 0 { // after its effects: a process that is killed between them ends the session once more, later
+	if ref != 0 { // after its effects: when a process is killed between them, the next one ends the session once more
 		s.srv.part.Append(binary.AppendUvarint([]byte{sayEnd}, ref))
 		s.srv.journal.Flush()
 	}

@@ -26,6 +26,7 @@ type Session struct {
 	recv    sync.Mutex
 	packet  *wire.Packet // the stanza that is being routed, if the session is journaled
 	repeats bool         // the client may send again what handled.done names
+	leaving bool         // the last process was killed while it ended the session
 
 	mu       sync.Mutex // guards what follows
 	queue    queue
