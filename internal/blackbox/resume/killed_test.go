@@ -49,6 +49,10 @@ func TestHC9KilledServer(t *testing.T) {
 		}
 		close(at.back)
 		talking.Wait()
+		for _, p := range pairs {
+			p.a.settle()
+			p.b.settle()
+		}
 		if t.Failed() {
 			t.Fatalf("kill %d", round+1)
 		}

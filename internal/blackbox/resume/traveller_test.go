@@ -164,6 +164,24 @@ func (v *traveller) ask() string {
 	return v.c.Read()
 }
 
+// settle sees to it that the client is there: one that had nothing more to say may not have noticed a kill, and the next one
+// would hit it while it logs in.
+func (v *traveller) settle() {
+	v.t.Helper()
+	v.send(askR)
+	for !v.t.Failed() {
+		switch e := v.c.Read(); {
+		case e == "" || strings.Contains(e, "</stream:stream>"):
+			v.comeBack()
+		case strings.HasPrefix(e, "<a "):
+			v.take(e)
+			return
+		default:
+			v.take(e)
+		}
+	}
+}
+
 // talk goes on until so many messages are sent and counted, and so many have come.
 func (v *traveller) talk(to string, sent, got int) {
 	v.t.Helper()
