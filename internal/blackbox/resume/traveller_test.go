@@ -168,16 +168,17 @@ func (v *traveller) ask() string {
 // would hit it while it logs in.
 func (v *traveller) settle() {
 	v.t.Helper()
-	v.send(askR)
+	id := "here" + strconv.Itoa(v.resumed) + "-" + strconv.Itoa(v.got)
+	v.stanza("<iq xmlns='jabber:client' type='get' id='" + id + "' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>")
 	for !v.t.Failed() {
-		switch e := v.c.Read(); {
-		case e == "" || strings.Contains(e, "</stream:stream>"):
+		e := v.c.Read()
+		if e == "" || strings.Contains(e, "</stream:stream>") {
 			v.comeBack()
-		case strings.HasPrefix(e, "<a "):
-			v.take(e)
+			continue
+		}
+		v.take(e)
+		if strings.HasPrefix(e, "<iq") && strings.Contains(e, "id='"+id+"'") {
 			return
-		default:
-			v.take(e)
 		}
 	}
 }
