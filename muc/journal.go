@@ -1,8 +1,10 @@
 package muc
 
 import (
+	"encoding/binary"
 	"encoding/json"
 
+	"parley/internal/journal"
 	"parley/xmpp/wire"
 )
 
@@ -28,7 +30,8 @@ func (s *Service) Journal(j Journal, lives func(session wire.Addr) bool) {
 	s.journal, s.lives = j, lives
 }
 
-// The records. Each replaces what was said before of the same thing.
+// The records: a room's address, one of these, and the fields that go with it (journal.Fields), then the next of these. Each
+// replaces what was said before of the same thing.
 const (
 	recGone     = 'g' // the room is no more, or not in use
 	recRoom     = 'r' // head; what follows takes the place of the room, when all of it is there
@@ -197,7 +200,7 @@ func (r *room) recordNews(w *writer) {
 		r.recordSubject(w)
 	}
 	for _, number := range n.left { // before who came in their place
-		w.put(appendNumber(w.begin(recLeft), number))
+		w.put(binary.AppendUvarint(w.begin(recLeft), number))
 	}
 	for _, o := range n.occupants {
 		if len(o.sessions) > 0 {
@@ -225,18 +228,18 @@ func (r *room) recordNews(w *writer) {
 }
 
 func (r *room) appendHead(dst []byte) []byte {
-	dst = appendFlags(dst, r.phase == locked, r.conference, r.stored)
+	dst = journal.AppendFlags(dst, r.phase == locked, r.conference, r.stored)
 	dst = append(dst, byte(r.ownership))
-	dst = appendText(dst, r.secret)
-	dst = appendTime(dst, r.created)
-	dst = appendText(dst, r.creator)
-	dst = appendText(dst, r.maker)
-	dst = appendTime(dst, r.unlockAt)
+	dst = journal.AppendText(dst, r.secret)
+	dst = journal.AppendTime(dst, r.created)
+	dst = journal.AppendText(dst, r.creator)
+	dst = journal.AppendText(dst, r.maker)
+	dst = journal.AppendTime(dst, r.unlockAt)
 	config, err := json.Marshal(r.settings)
 	if err != nil {
 		panic(err) // of strings, numbers and flags
 	}
-	return appendText(dst, config)
+	return journal.AppendText(dst, config)
 }
 
 func (r *room) recordStanding(w *writer, bare wire.Addr) {
@@ -244,18 +247,18 @@ func (r *room) recordStanding(w *writer, bare wire.Addr) {
 	if !ok {
 		s.affiliation = None
 	}
-	dst := append(appendText(w.begin(recStanding), bare), byte(s.affiliation))
-	w.put(appendText(appendText(dst, s.nick), s.reason))
+	dst := append(journal.AppendText(w.begin(recStanding), bare), byte(s.affiliation))
+	w.put(journal.AppendText(journal.AppendText(dst, s.nick), s.reason))
 }
 
 func (r *room) recordLent(w *writer, bare wire.Addr) {
-	w.put(appendFlags(appendText(w.begin(recLent), bare), r.lent[bare]))
+	w.put(journal.AppendFlags(journal.AppendText(w.begin(recLent), bare), r.lent[bare]))
 }
 
 func (r *room) recordInfo(w *writer) {
-	dst := appendNumber(w.begin(recInfo), uint64(len(r.info)))
+	dst := binary.AppendUvarint(w.begin(recInfo), uint64(len(r.info)))
 	for _, f := range r.info {
-		dst = appendText(appendText(dst, f.Name), f.Value)
+		dst = journal.AppendText(journal.AppendText(dst, f.Name), f.Value)
 	}
 	w.put(dst)
 }
@@ -263,29 +266,29 @@ func (r *room) recordInfo(w *writer) {
 // recordSubject writes the subject of a room that has one.
 func (r *room) recordSubject(w *writer) {
 	if s := &r.subject; s.message.Tail != nil {
-		w.put(appendText(appendText(appendTime(w.begin(recSubject), s.at), s.text), s.message.Tail))
+		w.put(journal.AppendText(journal.AppendText(journal.AppendTime(w.begin(recSubject), s.at), s.text), s.message.Tail))
 	}
 }
 
 func (r *room) appendOccupant(dst []byte, o *occupant) []byte {
 	focus := r.isFocus(o)
-	dst = appendNumber(dst, o.number)
-	dst = appendFlags(dst, focus, focus && r.focus.met, o.guest, o.dirty, o.listed)
+	dst = binary.AppendUvarint(dst, o.number)
+	dst = journal.AppendFlags(dst, focus, focus && r.focus.met, o.guest, o.dirty, o.listed)
 	dst = append(dst, byte(o.affiliation), byte(o.role))
-	dst = appendNumber(dst, o.changed)
-	dst = appendTime(dst, o.joined)
-	dst = appendText(dst, o.nick)
-	return appendText(dst, o.bare)
+	dst = binary.AppendUvarint(dst, o.changed)
+	dst = journal.AppendTime(dst, o.joined)
+	dst = journal.AppendText(dst, o.nick)
+	return journal.AppendText(dst, o.bare)
 }
 
 func appendSession(dst []byte, s *session) []byte {
-	dst = appendNumber(dst, s.number)
-	dst = appendNumber(dst, s.occupant.number)
-	dst = appendFlags(dst, s.occupant.shown == s, s.jitsi, s.bot)
-	dst = appendNumber(dst, s.since)
-	dst = appendText(dst, s.addr)
-	dst = appendText(dst, s.attrs)
-	return appendText(dst, s.children)
+	dst = binary.AppendUvarint(dst, s.number)
+	dst = binary.AppendUvarint(dst, s.occupant.number)
+	dst = journal.AppendFlags(dst, s.occupant.shown == s, s.jitsi, s.bot)
+	dst = binary.AppendUvarint(dst, s.since)
+	dst = journal.AppendText(dst, s.addr)
+	dst = journal.AppendText(dst, s.attrs)
+	return journal.AppendText(dst, s.children)
 }
 
 // recordSaid writes the last entries of the history. Of a stored room the store has them, and the journal says how far
@@ -293,35 +296,35 @@ func appendSession(dst []byte, s *session) []byte {
 func (r *room) recordSaid(w *writer, entries int) {
 	if entries == 0 || len(r.history) == 0 {
 		if r.stored && !r.notes.known {
-			w.put(appendText(w.begin(recUttered), ""))
+			w.put(journal.AppendText(w.begin(recUttered), ""))
 		}
 		return
 	}
 	if r.stored {
-		w.put(appendText(w.begin(recUttered), r.history[len(r.history)-1].id))
+		w.put(journal.AppendText(w.begin(recUttered), r.history[len(r.history)-1].id))
 		return
 	}
 	for i := max(0, len(r.history)-entries); i < len(r.history); i++ {
 		said := &r.history[i]
-		dst := appendTime(appendText(w.begin(recSaid), said.id), said.at)
-		w.share(appendText(dst, said.from), said.stanza.Tail)
+		dst := journal.AppendTime(journal.AppendText(w.begin(recSaid), said.id), said.at)
+		w.share(journal.AppendText(dst, said.from), said.stanza.Tail)
 	}
 }
 
 func (r *room) recordOwed(w *writer) {
-	dst := appendNumber(appendTime(w.begin(recOwed), r.owedTill), uint64(len(r.owed)))
+	dst := binary.AppendUvarint(journal.AppendTime(w.begin(recOwed), r.owedTill), uint64(len(r.owed)))
 	for i := range r.owed {
-		dst = appendText(dst, r.owed[i].id)
+		dst = journal.AppendText(dst, r.owed[i].id)
 	}
 	w.put(dst)
 }
 
 func (r *room) recordJitsi(w *writer, a wire.Addr) {
-	w.put(appendTime(appendText(w.begin(recJitsi), a), r.jitsi[a]))
+	w.put(journal.AppendTime(journal.AppendText(w.begin(recJitsi), a), r.jitsi[a]))
 }
 
 func (r *room) recordInvited(w *writer, a wire.Addr) {
-	w.put(appendTime(appendText(w.begin(recInvited), a), r.invited[a]))
+	w.put(journal.AppendTime(journal.AppendText(w.begin(recInvited), a), r.invited[a]))
 }
 
 func (r *room) recordAsked(w *writer, q question) {
@@ -330,9 +333,9 @@ func (r *room) recordAsked(w *writer, q question) {
 	if open {
 		kind = recAsked
 	}
-	dst := appendText(appendText(appendText(w.begin(kind), q.by), q.to), q.id)
+	dst := journal.AppendText(journal.AppendText(journal.AppendText(w.begin(kind), q.by), q.to), q.id)
 	if open {
-		dst = appendText(appendText(dst, req.asker), req.asked)
+		dst = journal.AppendText(journal.AppendText(dst, req.asker), req.asked)
 	}
 	w.put(dst)
 }
@@ -350,7 +353,7 @@ const longestRecord = 1 << 20
 
 // room begins a record.
 func (w *writer) room(addr wire.Addr) {
-	w.buf = appendText(w.buf[:0], addr)
+	w.buf = journal.AppendText(w.buf[:0], addr)
 	w.empty = len(w.buf)
 }
 
@@ -369,7 +372,7 @@ func (w *writer) put(buf []byte) { w.buf = buf }
 
 // share gives the buffer back, with a text that may stand elsewhere too.
 func (w *writer) share(buf, text []byte) {
-	w.buf, w.tail = appendNumber(buf, uint64(len(text))), text
+	w.buf, w.tail = binary.AppendUvarint(buf, uint64(len(text))), text
 }
 
 // end gives the record to the journal, and begins a new one about the same room.

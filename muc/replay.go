@@ -3,12 +3,16 @@ package muc
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
+	"parley/internal/journal"
 	"parley/internal/limit"
 	"parley/xmpp/wire"
 )
+
+var errRecord = errors.New("muc: a record of the journal is damaged")
 
 // replayed is a room as the journal has it.
 type replayed struct {
@@ -24,13 +28,13 @@ type replayed struct {
 func (s *Service) Replay(record []byte) error {
 	s.rebuilding.Lock()
 	defer s.rebuilding.Unlock()
-	in := &reader{b: record}
-	addr := wire.Addr(in.text())
-	if in.bad || addr == "" || !addr.IsBare() {
+	in := &journal.Fields{Left: record}
+	addr := wire.Addr(in.Text())
+	if in.Bad || addr == "" || !addr.IsBare() {
 		return errRecord
 	}
-	for len(in.b) > 0 {
-		kind := in.byte(0xFF)
+	for len(in.Left) > 0 {
+		kind := in.Below(0xFF)
 		switch kind {
 		case recGone:
 			delete(s.replayed, addr)
@@ -60,7 +64,7 @@ func (s *Service) Replay(record []byte) error {
 			return err
 		}
 	}
-	if in.bad {
+	if in.Bad {
 		return errRecord
 	}
 	return nil
@@ -73,95 +77,95 @@ func (s *Service) Reset() {
 	s.rebuilding.Unlock()
 }
 
-func (r *room) readHead(in *reader) error {
-	f := in.flags()
+func (r *room) readHead(in *journal.Fields) error {
+	f := in.Flags()
 	r.phase, r.conference, r.stored = open, f[1], f[2]
 	if f[0] {
 		r.phase = locked
 	}
-	r.ownership = OwnerRule(in.byte(byte(AllOwn) + 1))
-	r.secret = bytes.Clone(in.bytes())
-	r.created = in.time()
-	r.creator, r.maker = wire.Addr(in.text()), wire.Addr(in.text())
-	r.unlockAt = in.time()
+	r.ownership = OwnerRule(in.Below(byte(AllOwn) + 1))
+	r.secret = bytes.Clone(in.Bytes())
+	r.created = in.Time()
+	r.creator, r.maker = wire.Addr(in.Text()), wire.Addr(in.Text())
+	r.unlockAt = in.Time()
 	r.settings = settings{}
-	return json.Unmarshal(in.bytes(), &r.settings)
+	return json.Unmarshal(in.Bytes(), &r.settings)
 }
 
 // read takes what is said of a room. The state of a room is built by what builds it otherwise, so that it hangs together.
-func (r *replayed) read(kind byte, in *reader) error {
+func (r *replayed) read(kind byte, in *journal.Fields) error {
 	switch kind {
 	case recHead:
 		return r.readHead(in)
 	case recStanding:
-		bare := wire.Addr(in.text())
-		s := standing{affiliation: Affiliation(in.byte(byte(Owner) + 1)), nick: in.text(), reason: in.text()}
-		if !in.bad {
+		bare := wire.Addr(in.Text())
+		s := standing{affiliation: Affiliation(in.Below(byte(Owner) + 1)), nick: in.Text(), reason: in.Text()}
+		if !in.Bad {
 			r.keep(bare, s)
 		}
 	case recLent:
-		bare := wire.Addr(in.text())
+		bare := wire.Addr(in.Text())
 		if r.lent == nil {
 			r.lent = make(map[wire.Addr]bool)
 		}
-		if r.lent[bare] = in.flags()[0]; !r.lent[bare] {
+		if r.lent[bare] = in.Flags()[0]; !r.lent[bare] {
 			delete(r.lent, bare)
 		}
 	case recInfo:
 		r.info = nil
-		for n := in.number(); n > 0 && !in.bad; n-- {
-			r.info = append(r.info, Field{Name: in.text(), Value: in.text()})
+		for n := in.Number(); n > 0 && !in.Bad; n-- {
+			r.info = append(r.info, Field{Name: in.Text(), Value: in.Text()})
 		}
 	case recSubject:
-		r.subject = subject{at: in.time(), text: in.text()}
-		r.subject.message = wire.Stanza{Kind: wire.Message, Tail: bytes.Clone(in.bytes())}
+		r.subject = subject{at: in.Time(), text: in.Text()}
+		r.subject.message = wire.Stanza{Kind: wire.Message, Tail: bytes.Clone(in.Bytes())}
 	case recOccupant:
 		return r.readOccupant(in)
 	case recSession:
 		return r.readSession(in)
 	case recLeft:
-		number := in.number()
+		number := in.Number()
 		if s := r.sessions[number]; s != nil {
 			r.readLeft(s)
 		}
 	case recSaid:
-		said := saying{id: in.text(), at: in.time(), from: wire.Addr(in.text())}
-		said.stanza = wire.Stanza{Kind: wire.Message, Tail: bytes.Clone(in.bytes())}
-		if !in.bad {
+		said := saying{id: in.Text(), at: in.Time(), from: wire.Addr(in.Text())}
+		said.stanza = wire.Stanza{Kind: wire.Message, Tail: bytes.Clone(in.Bytes())}
+		if !in.Bad {
 			r.remember(said)
 		}
 	case recUttered:
-		r.uttered = in.text()
+		r.uttered = in.Text()
 	case recOwed:
-		r.owedTill, r.owes = in.time(), nil
-		for n := in.number(); n > 0 && !in.bad; n-- {
-			r.owes = append(r.owes, in.text())
+		r.owedTill, r.owes = in.Time(), nil
+		for n := in.Number(); n > 0 && !in.Bad; n-- {
+			r.owes = append(r.owes, in.Text())
 		}
 	case recJitsi:
 		r.jitsi = readTime(r.jitsi, in)
 	case recInvited:
 		r.invited = readTime(r.invited, in)
 	case recAsked:
-		q := question{wire.Addr(in.text()), wire.Addr(in.text()), in.text()}
-		req := request{wire.Addr(in.text()), wire.Addr(in.text())}
-		if !in.bad {
+		q := question{wire.Addr(in.Text()), wire.Addr(in.Text()), in.Text()}
+		req := request{wire.Addr(in.Text()), wire.Addr(in.Text())}
+		if !in.Bad {
 			r.asked.note(q, req)
 		}
 	case recAnswered:
-		r.asked.answered(question{wire.Addr(in.text()), wire.Addr(in.text()), in.text()})
+		r.asked.answered(question{wire.Addr(in.Text()), wire.Addr(in.Text()), in.Text()})
 	default:
 		return errRecord
 	}
-	if in.bad {
+	if in.Bad {
 		return errRecord
 	}
 	return nil
 }
 
 // readTime reads when something was said of an address.
-func readTime(m map[wire.Addr]time.Time, in *reader) map[wire.Addr]time.Time {
-	a := wire.Addr(in.text())
-	at := in.time()
+func readTime(m map[wire.Addr]time.Time, in *journal.Fields) map[wire.Addr]time.Time {
+	a := wire.Addr(in.Text())
+	at := in.Time()
 	switch {
 	case at.IsZero():
 		delete(m, a)
@@ -173,13 +177,13 @@ func readTime(m map[wire.Addr]time.Time, in *reader) map[wire.Addr]time.Time {
 	return m
 }
 
-func (r *replayed) readOccupant(in *reader) error {
-	number, f := in.number(), in.flags()
-	affiliation, role := Affiliation(in.byte(byte(Owner)+1)), Role(in.byte(byte(Moderator)+1))
-	changed, joined := in.number(), in.time()
-	nick, bare := in.text(), wire.Addr(in.text())
+func (r *replayed) readOccupant(in *journal.Fields) error {
+	number, f := in.Number(), in.Flags()
+	affiliation, role := Affiliation(in.Below(byte(Owner)+1)), Role(in.Below(byte(Moderator)+1))
+	changed, joined := in.Number(), in.Time()
+	nick, bare := in.Text(), wire.Addr(in.Text())
 	key, err := nickKey(nick)
-	if in.bad || err != nil {
+	if in.Bad || err != nil {
 		return errRecord
 	}
 	o := r.byNumber[number]
@@ -210,15 +214,15 @@ func (r *replayed) readOccupant(in *reader) error {
 	return nil
 }
 
-func (r *replayed) readSession(in *reader) error {
-	number, occupant := in.number(), in.number()
-	f := in.flags()
-	since := in.number()
-	addr := wire.Addr(in.text())
-	attrs := bytes.Clone(in.bytes())
-	children := bytes.Clone(in.bytes())
+func (r *replayed) readSession(in *journal.Fields) error {
+	number, occupant := in.Number(), in.Number()
+	f := in.Flags()
+	since := in.Number()
+	addr := wire.Addr(in.Text())
+	attrs := bytes.Clone(in.Bytes())
+	children := bytes.Clone(in.Bytes())
 	o := r.byNumber[occupant]
-	if in.bad || o == nil || addr.IsBare() {
+	if in.Bad || o == nil || addr.IsBare() {
 		return errRecord
 	}
 	s := r.sessions[number]

@@ -130,8 +130,7 @@ func (s *Session) appendSession(dst []byte, number func(*entry) uint64) []byte {
 		who = nil
 	}
 	dst = binary.AppendUvarint(append(dst, saySession), s.ref)
-	dst = binary.AppendUvarint(dst, uint64(len(who)))
-	dst = append(dst, who...)
+	dst = journal.AppendText(dst, who)
 	dst = binary.AppendUvarint(dst, uint64(s.sm.acked))
 	dst = binary.AppendUvarint(dst, uint64(s.handled.h()))
 	dst = binary.AppendUvarint(dst, uint64(len(s.handled.done)))

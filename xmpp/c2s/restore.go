@@ -2,13 +2,13 @@ package c2s
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
 	"time"
 
+	"parley/internal/journal"
 	"parley/xmpp/wire"
 )
 
@@ -30,70 +30,29 @@ func (r *restoration) share(tail []byte) []byte {
 
 var errRecord = errors.New("c2s: the journal holds what no session has written")
 
-// fields reads a record. After a fault it returns zeros.
-type fields struct {
-	b   []byte
-	bad bool
-}
-
-func (f *fields) number() uint64 {
-	v, n := binary.Uvarint(f.b)
-	if n <= 0 {
-		f.b, f.bad = nil, true
-		return 0
-	}
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) count() uint32 {
-	v := f.number()
-	f.bad = f.bad || v > 1<<32-1
-	return uint32(v)
-}
-
-func (f *fields) octet() byte {
-	if len(f.b) == 0 {
-		f.bad = true
-		return 0
-	}
-	v := f.b[0]
-	f.b = f.b[1:]
-	return v
-}
-
-func (f *fields) bytes(n uint64) []byte {
-	if n > uint64(len(f.b)) {
-		f.b, f.bad = nil, true
-		return nil
-	}
-	v := f.b[:n]
-	f.b = f.b[n:]
-	return v
-}
-
 // entry reads flags and the tail, which is all that is left.
-func (f *fields) entry(r *restoration) entry {
-	flags := f.octet()
-	e := entry{kind: wire.Kind(flags &^ flagSelf), self: flags&flagSelf != 0, tail: r.share(f.b)}
-	f.bad = f.bad || e.kind < wire.Message || e.kind > wire.IQ || len(e.tail) == 0
-	f.b = nil
+func (r *restoration) entry(f *journal.Fields) entry {
+	flags := f.Byte()
+	e := entry{kind: wire.Kind(flags &^ flagSelf), self: flags&flagSelf != 0, tail: r.share(f.Rest())}
+	if e.kind < wire.Message || e.kind > wire.IQ || len(e.tail) == 0 {
+		f.Fault()
+	}
 	return e
 }
 
 // Replay implements journal.Source.
 func (srv *Server) Replay(record []byte) error {
 	r := &srv.restored
-	f := &fields{b: record}
-	what, ref := f.octet(), f.number()
+	f := &journal.Fields{Left: record}
+	what, ref := f.Byte(), f.Number()
 	if what == sayBody {
 		if r.bodies == nil {
 			r.bodies = make(map[uint64]entry)
 		}
-		r.bodies[ref] = f.entry(r)
+		r.bodies[ref] = r.entry(f)
 	} else if what == saySession {
 		s := srv.readSession(f)
-		if s != nil && !f.bad {
+		if s != nil && !f.Bad {
 			if r.sessions == nil {
 				r.sessions = make(map[uint64]*Session)
 			}
@@ -110,65 +69,65 @@ func (srv *Server) Replay(record []byte) error {
 	} else {
 		return nil // its snapshot is to come, or it ended
 	}
-	if f.bad || len(f.b) > 0 {
+	if !f.Whole() {
 		return errRecord
 	}
 	return nil
 }
 
 // replay does again what a session did.
-func (s *Session) replay(what byte, f *fields) {
+func (s *Session) replay(what byte, f *journal.Fields) {
 	q, h := &s.queue, &s.handled
 	switch what {
 	case sayPush:
-		if e := f.entry(&s.srv.restored); !f.bad {
+		if e := s.srv.restored.entry(f); !f.Bad {
 			q.push(e)
 		}
 	case sayCounts:
-		acked, count := f.count(), f.count()
+		acked, count := f.Count(), f.Count()
 		n := acked - s.sm.acked
-		if f.bad = f.bad || int64(n) > int64(q.len); !f.bad {
+		if !f.Bad && (int64(n) <= int64(q.len) || f.Fault()) {
 			q.pop(int(n))
 			s.sm.acked, h.count = acked, count
 			h.forget(count)
 		}
 	case sayCoalesce:
-		sent := f.number()
-		if f.bad = f.bad || sent > uint64(q.len); !f.bad {
+		sent := f.Number()
+		if !f.Bad && (sent <= uint64(q.len) || f.Fault()) {
 			q.sent = int(sent)
 			q.coalesce()
 			q.sent = 0
 		}
 	case sayDone:
-		h.done = append(h.done, stanzaMark{f.count(), f.count()})
+		h.done = append(h.done, stanzaMark{f.Count(), f.Count()})
 	case sayAttends:
 		s.attends.Store(true)
 	case sayLeave:
 		s.leaving = true
 	default:
-		f.bad = true
+		f.Fault()
 	}
 }
 
 // readSession is the reverse of appendSession; nil is a session that could not be written down.
-func (srv *Server) readSession(f *fields) *Session {
-	text := f.bytes(f.number())
+func (srv *Server) readSession(f *journal.Fields) *Session {
+	text := f.Bytes()
 	var who identity
 	if len(text) > 0 && json.Unmarshal(text, &who) != nil {
-		f.bad = true
+		f.Fault()
 	}
 	s := &Session{
 		srv: srv, addr: who.Addr, guest: who.Guest, claims: who.Claims, source: who.Source, room: who.Room, prefix: who.Tenant,
 		sm: &resumption{id: who.ID, keep: who.Keep},
 	}
 	s.attends.Store(who.Attends)
-	s.sm.acked, s.handled.count = f.count(), f.count()
-	for n := f.number(); n > 0 && !f.bad; n-- {
-		s.handled.done = append(s.handled.done, stanzaMark{f.count(), f.count()})
+	s.sm.acked, s.handled.count = f.Count(), f.Count()
+	for n := f.Number(); n > 0 && !f.Bad; n-- {
+		s.handled.done = append(s.handled.done, stanzaMark{f.Count(), f.Count()})
 	}
-	for n := f.number(); n > 0 && !f.bad; n-- {
-		e, ok := srv.restored.bodies[f.number()]
-		if f.bad = f.bad || !ok; !f.bad {
+	for n := f.Number(); n > 0 && !f.Bad; n-- {
+		e, ok := srv.restored.bodies[f.Number()]
+		if !f.Bad && (ok || f.Fault()) {
 			s.queue.push(e)
 		}
 	}

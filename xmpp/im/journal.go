@@ -1,6 +1,7 @@
 package im
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -25,18 +26,14 @@ const journalPart = "im/1"
 // Journal keeps presence in j. Call it before j.Start, after whoever brings sessions to life has done so.
 func (h *Host) Journal(j *journal.Journal) { h.part = j.Part(journalPart, h) }
 
-func appendAddr(dst []byte, a wire.Addr) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(a))), a...)
-}
-
 // note appends a record; other may be "". Called with mu held.
 func (h *Host) note(what byte, a, other wire.Addr) {
 	if h.part == nil {
 		return
 	}
-	record := appendAddr(append(make([]byte, 0, 128), what), a)
+	record := journal.AppendText(append(make([]byte, 0, 128), what), a)
 	if other != "" {
-		record = appendAddr(record, other)
+		record = journal.AppendText(record, other)
 	}
 	h.part.Append(record)
 }
@@ -46,7 +43,7 @@ func (h *Host) noteAvailable(r *resource) {
 	if h.part == nil {
 		return
 	}
-	head := appendAddr(append(make([]byte, 0, 128), sayAvailable), r.Addr())
+	head := journal.AppendText(append(make([]byte, 0, 128), sayAvailable), r.Addr())
 	h.part.AppendShared(append(head, byte(r.priority)), r.presence)
 }
 
@@ -62,10 +59,10 @@ func (h *Host) Snapshot(put func(record []byte)) {
 	for _, r := range all {
 		h.mu.Lock()
 		if h.find(r.Addr()) == r && (r.presence != nil || len(r.directed) > 0) {
-			record = appendAddr(append(record[:0], sayState), r.Addr())
+			record = journal.AppendText(append(record[:0], sayState), r.Addr())
 			record = binary.AppendUvarint(record, uint64(len(r.directed)))
 			for to := range r.directed {
-				record = appendAddr(record, to)
+				record = journal.AppendText(record, to)
 			}
 			put(append(append(record, byte(r.priority)), r.presence...))
 		}
@@ -75,81 +72,49 @@ func (h *Host) Snapshot(put func(record []byte)) {
 
 var errRecord = errors.New("im: the journal holds what was not written here")
 
-// fields reads a record. After a fault it returns zeros.
-type fields struct {
-	b   []byte
-	bad bool
-}
+func readAddr(f *journal.Fields) wire.Addr { return wire.Addr(f.Text()) }
 
-func (f *fields) number() uint64 {
-	v, n := binary.Uvarint(f.b)
-	if n <= 0 {
-		f.b, f.bad = nil, true
-		return 0
+// readPresence reads what is left: the priority and the tail.
+func (r *resource) readPresence(f *journal.Fields) {
+	r.priority, r.presence = int8(f.Byte()), nil
+	if tail := f.Rest(); len(tail) > 0 {
+		r.presence = bytes.Clone(tail)
 	}
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) take(n uint64) []byte {
-	if n > uint64(len(f.b)) {
-		f.b, f.bad = nil, true
-		return nil
-	}
-	v := f.b[:n]
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) addr() wire.Addr { return wire.Addr(f.take(f.number())) }
-
-// presence reads what is left: the priority and the tail.
-func (f *fields) presence(r *resource) {
-	if p := f.take(1); !f.bad {
-		r.priority, r.presence = int8(p[0]), nil
-		if len(f.b) > 0 {
-			r.presence = append([]byte(nil), f.b...)
-		}
-	}
-	f.b = nil
 }
 
 // Replay implements journal.Source. A session that nothing was said of is one that had sent no presence.
 func (h *Host) Replay(record []byte) error {
-	if len(record) == 0 {
-		return errRecord
-	}
-	f := &fields{b: record[1:]}
-	a := f.addr()
+	f := &journal.Fields{Left: record}
+	what, a := f.Byte(), readAddr(f)
 	if h.restored == nil {
 		h.restored = make(map[wire.Addr]*resource)
 	}
 	r := h.restored[a]
-	if r == nil || record[0] == sayState {
+	if r == nil || what == sayState {
 		r = &resource{directed: make(map[wire.Addr]struct{})}
 		h.restored[a] = r
 	}
-	switch record[0] {
+	switch what {
 	case sayState:
-		for n := f.number(); n > 0 && !f.bad; n-- {
-			r.directed[f.addr()] = struct{}{}
+		for n := f.Number(); n > 0 && !f.Bad; n-- {
+			r.directed[readAddr(f)] = struct{}{}
 		}
-		f.presence(r)
+		r.readPresence(f)
 	case sayAvailable:
-		f.presence(r)
+		r.readPresence(f)
 	case sayUnavailable:
 		r.presence = nil
 		clear(r.directed)
 	case sayDirected:
-		r.directed[f.addr()] = struct{}{}
+		r.directed[readAddr(f)] = struct{}{}
 	case sayWithdrawn:
-		delete(r.directed, f.addr())
+		delete(r.directed, readAddr(f))
 	case sayGone:
 		delete(h.restored, a)
 	default:
-		f.bad = true
+		f.Fault()
 	}
-	if f.bad || len(f.b) > 0 {
+	if !f.Whole() {
 		return errRecord
 	}
 	return nil

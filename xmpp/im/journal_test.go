@@ -150,14 +150,14 @@ func TestGoneWithTheProcess(t *testing.T) {
 func FuzzReplay(f *testing.F) {
 	var seed []byte
 	put := func(record []byte) { seed = append(append(seed, byte(len(record))), record...) }
-	ann := appendAddr([]byte{sayAvailable}, "ann@x.net/a")
+	ann := journal.AppendText([]byte{sayAvailable}, "ann@x.net/a")
 	put(append(ann, 5, '/', '>'))
-	put(appendAddr(appendAddr([]byte{sayDirected}, "ann@x.net/a"), "bob@x.net"))
+	put(journal.AppendText(journal.AppendText([]byte{sayDirected}, "ann@x.net/a"), "bob@x.net"))
 	f.Add(slices.Clone(seed))
-	put(appendAddr(appendAddr([]byte{sayWithdrawn}, "ann@x.net/a"), "bob@x.net"))
-	put(appendAddr([]byte{sayUnavailable}, "ann@x.net/a"))
-	put(append(appendAddr(append(appendAddr([]byte{sayState}, "ann@x.net/b"), 1), "bob@x.net"), 0, '>'))
-	put(appendAddr([]byte{sayGone}, "ann@x.net/a"))
+	put(journal.AppendText(journal.AppendText([]byte{sayWithdrawn}, "ann@x.net/a"), "bob@x.net"))
+	put(journal.AppendText([]byte{sayUnavailable}, "ann@x.net/a"))
+	put(append(journal.AppendText(append(journal.AppendText([]byte{sayState}, "ann@x.net/b"), 1), "bob@x.net"), 0, '>'))
+	put(journal.AppendText([]byte{sayGone}, "ann@x.net/a"))
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, again := New("x.net", route.New(nil)), New("x.net", route.New(nil))
