@@ -53,14 +53,15 @@ const (
 	DropPayload               // a payload type that was not negotiated, or not for this kind of source
 	DropSequence              // a sequence number far from the stream's (HB9)
 	DropMuted                 // of a source that a moderator has muted
-	DropRepair                // a retransmission of nothing, or of what came before
+	DropRepair                // a retransmission of a payload type that has none, or malformed
+	DropProbe                 // a retransmission of nothing, or of what came before: clients probe their uplink with them
 	DropControl               // malformed RTCP, or too much of it (HB8)
 	DropRoom                  // the Leg has no room
 	reasons
 )
 
 var dropNames = [reasons]string{"media.rtp", "media.ssrc", "media.budget", "media.payload", "media.sequence", "media.muted",
-	"media.rtx", "media.rtcp", "media.full"}
+	"media.rtx", "media.probe", "media.rtcp", "media.full"}
 
 func (d Drop) String() string { return dropNames[d] }
 
@@ -72,7 +73,11 @@ func (e *Endpoint) record(r *event.Recorder) {
 	for d := range reasons {
 		n := e.dropped[d].Load()
 		if n != e.recorded[d] {
-			r.Reject(d.String(), e.ID, "endpoint", e.ID, "dropped", n)
+			line := r.Reject
+			if d == DropProbe {
+				line = r.Debug
+			}
+			line(d.String(), e.ID, "endpoint", e.ID, "dropped", n)
 			for e.recorded[d]++; e.recorded[d] < n; e.recorded[d]++ {
 				r.Count(d.String())
 			}

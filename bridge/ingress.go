@@ -74,8 +74,12 @@ func (e *Endpoint) RTP(b *udp.Batch, buffer *udp.Buffer, at time.Time) {
 	s := of.stream
 	if of.repair {
 		apt := d.apt[p.PayloadType()]
-		if apt == 0 || p.Unwrap(apt, s.ssrc) != nil {
+		if apt == 0 {
 			e.drop(DropRepair)
+			return
+		}
+		if p.Unwrap(apt, s.ssrc) != nil {
+			e.drop(DropProbe)
 			return
 		}
 		buffer.Bytes = buffer.Bytes[:copy(buffer.Bytes, p.Bytes())]
@@ -115,7 +119,7 @@ func (e *Endpoint) ingest(b *udp.Batch, s *stream, buffer *udp.Buffer, at time.T
 		}
 		s.highest, s.timestamp, s.clock = seq, p.Timestamp(), p.clock
 	} else if src.video && !s.missing.came(seq) && repair {
-		e.drop(DropRepair)
+		e.drop(DropProbe)
 		return
 	}
 	if src.forbid.Load() {

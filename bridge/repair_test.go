@@ -44,8 +44,8 @@ func TestLostOnTheWayInIsAskedForAndTakesItsPlace(t *testing.T) {
 		p.ssrc, p.payload, p.seq = 2010, 96, uint16(i)
 		w.send("a", p)
 	}
-	if len(b.packets) != 18 || a.Dropped(DropRepair) != 2 {
-		t.Fatalf("%d packets, %d retransmissions dropped; want 18, 2", len(b.packets), a.Dropped(DropRepair))
+	if len(b.packets) != 18 || a.Dropped(DropProbe) != 2 {
+		t.Fatalf("%d packets, %d retransmissions dropped; want 18, 2", len(b.packets), a.Dropped(DropProbe))
 	}
 	seen := make(map[uint16]bool)
 	for _, p := range b.packets {
