@@ -46,6 +46,7 @@ type Client struct {
 	told   bool // of drain
 	hello  api.Hello
 	there  bool
+	left   time.Time // since when there is none
 	ended  departed
 	reload bool // is to be told
 }
@@ -66,7 +67,7 @@ func NewClient(cfg ClientConfig) *Client {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{cfg: cfg, id: rand.Text(), wake: make(chan struct{}, 1), wished: make(map[string]*wish)}
+	return &Client{cfg: cfg, id: rand.Text(), wake: make(chan struct{}, 1), wished: make(map[string]*wish), left: time.Now()}
 }
 
 // Apply asks for a conference as it is described. What has a lower version than a former wish is dropped. The endpoints
@@ -122,6 +123,16 @@ func (c *Client) Info() (hello api.Hello, there bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.hello, c.there
+}
+
+// Away is for how long no bridge has been connected; 0 while one is.
+func (c *Client) Away() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.there {
+		return 0
+	}
+	return max(time.Since(c.left), 1)
 }
 
 // Heard returns when the bridge has said something last. While nobody listens, before Run and while that delivers an event, that
@@ -288,7 +299,7 @@ func (c *Client) begin(h *api.Hello) {
 
 func (c *Client) end() {
 	c.mu.Lock()
-	c.there = false
+	c.there, c.left = false, time.Now()
 	c.mu.Unlock()
 }
 

@@ -261,6 +261,9 @@ func TestRefusedFrontTriesAgain(t *testing.T) {
 		if _, there := second.Info(); there {
 			t.Error("two fronts")
 		}
+		if second.Away() == 0 || first.Away() != 0 {
+			t.Errorf("away for %v, and for %v the one that is there", second.Away(), first.Away())
+		}
 		if _, there := first.Info(); !there {
 			t.Error("the second front has displaced the first")
 		}

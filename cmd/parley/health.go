@@ -47,7 +47,7 @@ func (s *server) ready() error {
 	if s.process.full.Load() {
 		return errors.New("the process is near its limit of file descriptors or memory")
 	}
-	return s.health.check(s.store)
+	return errors.Join(s.health.check(s.store), s.media.ready())
 }
 
 // details is what the administrator sees of the server's health.

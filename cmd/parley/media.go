@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -197,6 +198,20 @@ func (m *media) close() error {
 	m.metrics.client.CloseIdleConnections()
 	if m.own != nil {
 		return m.own.Close()
+	}
+	return nil
+}
+
+// patience is how long a bridge may be away before no new client should be sent here. One that was killed is back sooner.
+const patience = 30 * time.Second
+
+// ready says why media cannot be had.
+func (m *media) ready() error {
+	if m == nil {
+		return nil
+	}
+	if away := m.client.Away(); away > patience {
+		return fmt.Errorf("no bridge and no relay for %v", away.Round(time.Second))
 	}
 	return nil
 }
