@@ -250,6 +250,9 @@ export class Bridge extends EventTarget {
 	}
 
 	#sources(added, removed) {
+		for (const { source, owner } of added) {
+			if (typeof source !== 'string' || !source.startsWith(`${owner}-`)) throw new Malformed('a source of somebody else');
+		}
 		let changed = false;
 		for (const { source } of removed) {
 			const slot = this.playing.get(source);
@@ -266,7 +269,6 @@ export class Bridge extends EventTarget {
 	}
 
 	#point(mid, { source, owner, videoType, kind }) {
-		if (typeof source !== 'string' || !source.startsWith(`${owner}-`)) throw new Malformed('a source of somebody else');
 		for (const [name, slot] of this.playing) if (slot.mid === mid) this.playing.delete(name);
 		this.playing.set(source, { mid, owner, videoType, kind });
 		this.stale = true;

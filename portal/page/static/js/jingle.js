@@ -25,6 +25,8 @@ export class Malformed extends Error {}
 // What one session may hold. A call of two has two or three contents.
 const limits = { contents: 32, payloads: 128, parameters: 32, extensions: 64, sources: 64, candidates: 64, value: 512 };
 
+const directions = new Map([['initiator', '/sendonly'], ['responder', '/recvonly']]); // of a header extension, RFC 8285 §6
+
 const senders = {
 	initiator: { sendrecv: 'both', sendonly: 'initiator', recvonly: 'responder', inactive: 'none' },
 	responder: { sendrecv: 'both', sendonly: 'responder', recvonly: 'initiator', inactive: 'none' },
@@ -338,7 +340,7 @@ function mediaLines(kind, port, description) {
 	for (const p of payloads) out.push(...payloadLines(p));
 	for (const f of bounded(all(description, 'rtcp-fb', NS.feedback), limits.parameters)) out.push(feedbackLine('*', f));
 	for (const x of bounded(all(description, 'rtp-hdrext', NS.extension), limits.extensions)) {
-		const direction = { initiator: '/sendonly', responder: '/recvonly' }[x.attrs.senders] ?? '';
+		const direction = directions.get(x.attrs.senders) ?? '';
 		out.push(`a=extmap:${number(x.attrs.id, 256)}${direction} ${token(x.attrs.uri)}`);
 	}
 	if (description.attrs.maxptime !== undefined) out.push(`a=maxptime:${number(description.attrs.maxptime, 1000)}`);

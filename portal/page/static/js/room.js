@@ -12,6 +12,8 @@ const NSNick = 'http://jabber.org/protocol/nick';
 const NSInfo = 'http://jabber.org/protocol/disco#info';
 const NSJingle = 'urn:xmpp:jingle:1';
 
+const remembered = 2000; // messages that are known again when a history tells them
+
 // What this client can do (spec: the focus occupant), in the order in which the caps hash wants them.
 const features = [
 	'http://jabber.org/protocol/caps', NSInfo, 'http://jitsi.org/source-name', 'http://jitsi.org/tcc', 'http://jitsi.org/receive-multiple-video-streams',
@@ -226,6 +228,7 @@ export class Room extends EventTarget {
 		const key = `${id} ${one(m, 'stanza-id')?.attrs.id ?? m.attrs.id ?? time} ${text(body)}`;
 		if (m.attrs.id && this.messages.has(key)) return;
 		this.messages.add(key);
+		if (this.messages.size > remembered) this.messages.delete(this.messages.values().next().value);
 		const own = id === this.nick && type === 'groupchat';
 		this.#emit('chat', {
 			message: {
