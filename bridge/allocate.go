@@ -60,6 +60,7 @@ func (e *Endpoint) assign(to map[*source][]*slot, heights map[*source]int) {
 	if len(fresh) > 0 {
 		e.channel.Send(channel.VideoSourcesMap{MappedSources: fresh})
 	}
+	out.rank(c.wantVideo, c.place)
 	var names []string
 	for _, s := range slices.Concat(out.audio, out.video) {
 		if s.source == nil || !s.want.on {
@@ -67,7 +68,9 @@ func (e *Endpoint) assign(to map[*source][]*slot, heights map[*source]int) {
 		}
 		to[s.source] = append(to[s.source], s)
 		if s.video {
-			names = append(names, s.source.name)
+			if !s.paused {
+				names = append(names, s.source.name)
+			}
 			if h, ok := heights[s.source]; !ok || h >= 0 && (s.want.height < 0 || s.want.height > h) {
 				heights[s.source] = s.want.height
 			}
@@ -161,7 +164,7 @@ func (s *slot) turnOff() {
 		s.receiver.out.uses++
 		s.used = s.receiver.out.uses
 	}
-	s.want.on = false
+	s.want.on, s.paused, s.steps = false, false, 0
 	s.stop()
 }
 
@@ -232,16 +235,35 @@ func (e *Endpoint) aim(c *Conference) {
 	out := &e.out
 	out.mu.Lock()
 	defer out.mu.Unlock()
+	if out.closed {
+		return
+	}
+	limited := out.limit(b.Now)
 	room := replayTick
 	for _, s := range out.video {
-		if !s.want.on || s.source == nil || out.closed {
+		if !s.want.on || s.source == nil {
+			continue
+		}
+		if pause := limited && s.step < 0 && s.source.ladder.n > 0; pause != s.paused {
+			s.paused = pause
+			c.dirty.Store(true) // the receiver is told
+		}
+		if s.paused {
+			s.stop()
 			continue
 		}
 		index, spatial, ok := s.source.levels.choose(s.want.height)
 		if !ok {
 			index, spatial = s.want.stream, guess(s.want.height)
 		}
-		s.want.stream, s.want.spatial, s.want.temporal = index, spatial, temporalFor(s.want.rate)
+		temporal := temporalFor(s.want.rate)
+		if limited && ok {
+			index, spatial, temporal = s.pick.index, s.pick.spatial, min(s.pick.temporal, temporal)
+			if s.current != nil && (s.current.index > index || s.current.index == index && s.spatial > spatial) {
+				temporal = 0 // until there is a key frame to go down at
+			}
+		}
+		s.want.stream, s.want.spatial, s.want.temporal = index, spatial, temporal
 		if at := s.current; ok && at != nil && at.index != index && !s.source.levels.streams[at.index].alive {
 			s.stop() // nothing comes any more of what it gets
 		}

@@ -246,6 +246,7 @@ func (o *egress) renew() {
 	defer o.mu.Unlock()
 	o.clear()
 	clear(o.trails)
+	o.share, o.downlink = share{}, downlink{}
 }
 
 // clear takes all slots away.
@@ -253,7 +254,7 @@ func (o *egress) clear() {
 	for _, s := range o.slots {
 		o.leave(s)
 	}
-	o.audio, o.video = nil, nil
+	o.audio, o.video, o.order = nil, nil, nil
 }
 
 // Tick lets time pass up to b.Now: feedback to senders, key frames, layers, who speaks, who is there.
@@ -273,6 +274,7 @@ func (c *Conference) Tick(b *udp.Batch) {
 			for i, st := range s.streams {
 				s.levels.streams[i] = st.level(b.Now)
 			}
+			s.ladder = s.levels.climb(s.screen())
 			s.requests(b)
 		}
 	}

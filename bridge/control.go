@@ -25,7 +25,7 @@ func (c *controlBudget) reset() {
 const wildClock = 10 * time.Second
 
 // RTCP takes a compound of the endpoint's client, decrypted and valid during the call. Receiver reports and goodbyes end
-// here, as does REMB.
+// here, as does REMB, which is a limit to clients without transport-wide feedback.
 func (e *Endpoint) RTCP(b *udp.Batch, compound []byte, at time.Time) {
 	walk, err := rtp.ParseCompound(compound)
 	e.out.mu.Lock()
@@ -50,6 +50,11 @@ func (e *Endpoint) RTCP(b *udp.Batch, compound []byte, at time.Time) {
 		case rtp.TypePayload:
 			if ssrc, ok := c.PLI(); ok {
 				e.wantsKey(b, ssrc)
+			}
+			if r, ok := c.REMB(); ok {
+				e.out.mu.Lock()
+				e.out.downlink.remb = int64(r.Bitrate)
+				e.out.mu.Unlock()
 			}
 			for i := range c.FIRs() {
 				if ssrc, _, ok := c.FIR(i); ok {

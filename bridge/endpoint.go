@@ -144,6 +144,9 @@ type egress struct {
 	trails   map[uint32]trail // of SSRCs whose slots have gone
 	audio    []*slot
 	video    []*slot
+	order    []*slot // of video that is wanted, the most important first
+	share    share
+	downlink downlink
 	sequence uint16 // transport-wide
 	header   rtp.Header
 	scratch  [512]byte  // a dependency descriptor

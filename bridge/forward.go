@@ -114,6 +114,9 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 		out.sequence++
 	}
 	leg.Commit(b, w.Size, s.ssrc, h.Marker || !s.video)
+	if !s.video {
+		out.downlink.voice.take(b.Now, w.Size)
+	}
 	s.packets++
 	s.octets += uint32(len(p.Payload()) - skip)
 	s.sent, s.sentAt = true, p.at

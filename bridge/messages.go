@@ -93,6 +93,11 @@ func (e *Endpoint) Receive(m channel.Message) {
 	switch m := m.(type) {
 	case channel.ReceiverVideoConstraints:
 		e.receive.take(m)
+		if m.AssumedBandwidth != nil {
+			e.out.mu.Lock()
+			e.out.downlink.assumed = *m.AssumedBandwidth
+			e.out.mu.Unlock()
+		}
 	case channel.LastNChangedEvent:
 		e.receive.take(channel.ReceiverVideoConstraints{LastN: &m.LastN})
 	case channel.ReceiverAudioSubscription:

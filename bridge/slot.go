@@ -27,6 +27,11 @@ type slot struct {
 	source *source // nil: at none
 	used   uint64  // when it was turned off last, for the choice of the oldest
 	want   wanted
+	stage  bool // its source is on stage
+	paused bool // there is no room for it
+	pick   rung // what there is room for, while the budget is limited
+	step   int  // scratch of spread: the rung, and how many there are
+	steps  int
 
 	announced time.Time // when the client was told of the source
 	doubtful  bool      // and perhaps was not: nothing is sent until it is told again
@@ -95,7 +100,7 @@ func (s *slot) point(src *source) {
 	if s.source == src {
 		return
 	}
-	s.source, s.want = src, wanted{}
+	s.source, s.want, s.paused, s.steps = src, wanted{}, false, 0
 	s.stop()
 }
 

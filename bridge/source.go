@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"parley/bridge/api"
@@ -29,6 +30,7 @@ type source struct {
 	told      int  // the last maxHeight that its owner was told
 	wasTold   bool // there was one
 	levels    levels
+	ladder    ladder // of levels
 }
 
 // newSource makes a source of what was signalled; nil when it has no SSRC.
@@ -101,6 +103,9 @@ func (s *source) empty() {
 	}
 }
 
+// screen says that the source is one. The caller holds Conference.mu.
+func (s *source) screen() bool { return strings.HasPrefix(s.videoType, "desktop") }
+
 // live says that receivers may be given something of it.
 func (s *source) live() bool { return !s.forbid.Load() && !s.disabled.Load() }
 
@@ -114,4 +119,7 @@ type level struct {
 	alive   bool
 	spatial uint8              // its highest spatial layer that is alive
 	heights [maxSpatial]uint16 // of the spatial layers, 0 when unknown
+
+	measured bool
+	rates    [maxSpatial][maxTemporal]uint32 // of what a receiver of a layer gets, bits per second
 }

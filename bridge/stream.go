@@ -44,6 +44,7 @@ type stream struct {
 	kept   uint32                // id of the stream that the store is of
 	seen   [maxSpatial]time.Time // when a packet of a spatial layer came
 	height [maxSpatial]uint16    // the smaller side of its frames
+	meter  meter
 	closed bool
 }
 
@@ -88,6 +89,7 @@ func (s *stream) restart() {
 	s.dependency, s.sizes, s.reception = codec.DependencySource{}, codec.VP9Source{}, reception{}
 	s.mu.Lock()
 	s.store.clear()
+	s.meter = meter{}
 	s.mu.Unlock()
 }
 
@@ -103,8 +105,10 @@ func (s *stream) keep(p *packet) {
 	f := &p.frame
 	if !f.Known || f.Spatial >= maxSpatial {
 		s.seen[0] = p.at
+		s.meter.take(p.at, 0, 0, false, len(p.Bytes()))
 		return
 	}
+	s.meter.take(p.at, f.Spatial, f.Temporal, p.above(), len(p.Bytes()))
 	s.seen[f.Spatial] = p.at
 	if h := min(f.Width, f.Height); h != 0 {
 		s.height[f.Spatial] = h
@@ -125,6 +129,7 @@ func (s *stream) level(now time.Time) (l level) {
 		}
 	}
 	l.heights = s.height
+	l.rates, l.measured = s.meter.rates(now)
 	return l
 }
 
@@ -202,6 +207,23 @@ func (p *packet) describe(deps *codec.DependencySource, sizes *codec.VP9Source, 
 			p.frame.Sync = plain.Sync
 		}
 	}
+}
+
+// above says that higher spatial layers need the packet too.
+func (p *packet) above() bool {
+	switch {
+	case p.deps != nil:
+		structure := p.deps.Structure()
+		target, ok := structure.Target(maxSpatial, highest, p.dep.Active)
+		if !ok {
+			return false
+		}
+		spatial, _, _ := structure.Layer(target)
+		return spatial > p.frame.Spatial && p.dep.Indications.Of(target) != codec.NotPresent
+	case p.kind == vp9 && p.read:
+		return !p.vp9.NotUpper || !p.vp9.Inter
+	}
+	return false
 }
 
 // starts says that a receiver that has nothing can begin with the packet. Where receivers go by the dependency descriptor,

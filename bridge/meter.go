@@ -1,0 +1,86 @@
+package bridge
+
+import "time"
+
+const (
+	maxTemporal = 4 // temporal layers that are told apart
+
+	meterSlices = 8
+	meterSlice  = 125 * time.Millisecond
+	meterLeast  = 300 * time.Millisecond // before, a rate says nothing
+)
+
+// meter measures what the layers of one stream cost, over about a second. Its stream's mutex guards it.
+type meter struct {
+	begun time.Time // of what is measured; zero: nothing
+	at    time.Time // of the present slice
+	slice int
+	bytes [meterSlices]layerBytes
+}
+
+// layerBytes are bytes by spatial and temporal layer.
+type layerBytes struct {
+	own   [maxSpatial][maxTemporal]uint32 // of packets that the layer itself needs and those above do not
+	above [maxSpatial][maxTemporal]uint32 // of packets that the spatial layers above need too
+}
+
+// take counts a packet. Above says that the spatial layers above need it too.
+func (m *meter) take(now time.Time, spatial, temporal uint8, above bool, n int) {
+	m.pass(now)
+	if m.begun.IsZero() {
+		m.begun, m.at = now, now
+	}
+	b := &m.bytes[m.slice].own
+	if above {
+		b = &m.bytes[m.slice].above
+	}
+	b[min(spatial, maxSpatial-1)][min(temporal, maxTemporal-1)] += uint32(n)
+}
+
+// pass begins new slices.
+func (m *meter) pass(now time.Time) {
+	if m.begun.IsZero() {
+		return
+	}
+	if now.Sub(m.at) >= 2*meterSlices*meterSlice {
+		*m = meter{}
+		return
+	}
+	for now.Sub(m.at) >= meterSlice {
+		m.at = m.at.Add(meterSlice)
+		m.slice = (m.slice + 1) % meterSlices
+		m.bytes[m.slice] = layerBytes{}
+	}
+}
+
+// rates are what a receiver of a spatial and temporal layer is sent, in bits per second. It answers false while that is not
+// known.
+func (m *meter) rates(now time.Time) (rates [maxSpatial][maxTemporal]uint32, ok bool) {
+	m.pass(now)
+	if m.begun.IsZero() {
+		return rates, false
+	}
+	over := min(now.Sub(m.at)+(meterSlices-1)*meterSlice, now.Sub(m.begun))
+	if over < meterLeast {
+		return rates, false
+	}
+	var sum layerBytes
+	for i := range m.bytes {
+		for s := range maxSpatial {
+			for t := range maxTemporal {
+				sum.own[s][t] += m.bytes[i].own[s][t]
+				sum.above[s][t] += m.bytes[i].above[s][t]
+			}
+		}
+	}
+	var below [maxTemporal]uint64 // that the layer needs of those beneath it
+	for s := range maxSpatial {
+		bytes := uint64(0)
+		for t := range maxTemporal {
+			below[t] += uint64(sum.above[s][t])
+			bytes += uint64(sum.own[s][t]) + below[t]
+			rates[s][t] = uint32(min(bytes*8*uint64(time.Second)/uint64(over), 1<<32-1))
+		}
+	}
+	return rates, true
+}

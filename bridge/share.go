@@ -1,0 +1,184 @@
+package bridge
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	shareEvery  = 5 * time.Second        // the budget is shared anew, if nothing else leads to it
+	shareLeast  = 200 * time.Millisecond // and no more often
+	raiseAfter  = time.Second            // what was lowered stays so long
+	raiseMargin = 10                     // percent that a layer above the present one must be cheaper than what is there
+
+	stageFirst = 360 // pixels that what is on stage gets before others get anything
+)
+
+// share is what a receiver's budget was given out for. egress.mu guards it.
+type share struct {
+	budget  int64 // bit/s of video that it was made for; 0: there is no limit
+	spent   int64
+	wanted  int64 // what all that is wanted would cost now
+	at      time.Time
+	lowered time.Time
+}
+
+// spread gives a budget for video, in bits per second, to the slots in the order of their importance (jitsi.md §10.4, in the manner
+// of JVB's allocation): first what is on stage up to 360 lines, then the lowest layer of each, as many as there is
+// room for; then what is on stage to the full; then one step for each in turn. What gets nothing is paused.
+func (o *egress) spread(budget int64, now time.Time) {
+	o.share.spent, o.share.budget, o.share.at = 0, budget, now
+	left := budget
+	for _, s := range o.order {
+		s.step, s.steps = -1, 0
+		if s.source != nil && s.want.on {
+			s.steps = s.source.ladder.upTo(s.want.height, temporalFor(s.want.rate))
+		}
+	}
+	raise := func(s *slot, to int) bool {
+		l := &s.source.ladder
+		cost := s.price(l.rungs[to].rate)
+		if s.step >= 0 {
+			cost -= s.price(l.rungs[s.step].rate)
+		}
+		if cost > left {
+			return false
+		}
+		left -= cost
+		s.step = to
+		return true
+	}
+	climb := func(s *slot, most int) {
+		best := s.step
+		for to := s.step + 1; to < s.steps; to++ {
+			if l := &s.source.ladder; to > 0 && l.rungs[to].height > most {
+				break
+			}
+			best = to
+		}
+		for ; best > s.step && !raise(s, best); best-- {
+		}
+	}
+	for _, s := range o.order {
+		if s.stage && s.steps > 0 {
+			climb(s, stageFirst)
+		}
+	}
+	for _, s := range o.order {
+		if s.step < 0 && s.steps > 0 && !raise(s, 0) {
+			if s.stage && s.source.screen() { // the one thing that everybody looks at
+				left -= s.source.ladder.rungs[0].rate
+				s.step = 0
+			}
+			break // who is less important does not come before
+		}
+	}
+	for _, s := range o.order {
+		if s.stage && s.step >= 0 {
+			climb(s, 1<<30)
+		}
+	}
+	for more := true; more; {
+		more = false
+		for _, s := range o.order {
+			if s.step >= 0 && s.step+1 < s.steps {
+				if raise(s, s.step+1) {
+					more = true
+				} else {
+					s.steps = s.step + 1
+				}
+			}
+		}
+	}
+	o.share.spent = budget - left
+}
+
+// price is what a choice is reckoned at: more than it costs if it is more than the slot gets now, so that nothing goes up and
+// down all the time.
+func (s *slot) price(rate int64) int64 {
+	if s.paused || rate > s.pick.rate {
+		return rate + rate*raiseMargin/100
+	}
+	return rate
+}
+
+// rank notes in which order slots matter.
+func (o *egress) rank(wanted []candidate, place map[*source]int) {
+	clear(place)
+	for i, c := range wanted {
+		place[c.source] = i
+	}
+	o.order = slices.Grow(o.order[:0], len(wanted))[:len(wanted)]
+	clear(o.order)
+	for _, s := range o.video {
+		if i, ok := place[s.source]; ok && s.want.on {
+			o.order[i] = s
+			s.stage = wanted[i].stage < constraintsMost
+		}
+	}
+	o.order = slices.DeleteFunc(o.order, func(s *slot) bool { return s == nil })
+}
+
+// limit gives out the budget where there is one that does not suffice for all that is wanted, and reports that it is so.
+func (o *egress) limit(now time.Time) bool {
+	budget, ok := o.downlink.video(now)
+	sh := &o.share
+	sh.wanted = o.demand()
+	if !ok || sh.wanted <= budget && (sh.budget == 0 || sh.wanted <= budget*100/(100+raiseMargin)) {
+		sh.budget = 0
+		return false
+	}
+	since := now.Sub(sh.at)
+	cost, alive := o.cost()
+	switch {
+	case sh.budget == 0, !alive: // it is limited from now on, or something is to be chosen anew
+	case since < shareLeast:
+		return true
+	case cost > budget:
+	case since >= shareEvery, budget > sh.budget+sh.budget*raiseMargin/100 && now.Sub(sh.lowered) >= raiseAfter:
+	default:
+		return true
+	}
+	if cost > budget {
+		sh.lowered = now
+	}
+	o.spread(budget, now)
+	for _, s := range o.order {
+		if s.step >= 0 {
+			s.pick = s.source.ladder.rungs[s.step]
+		}
+	}
+	return true
+}
+
+// cost is what the present choice costs now. It answers false if something was not chosen for, or does not come any more.
+func (o *egress) cost() (bits int64, alive bool) {
+	alive = true
+	for _, s := range o.order {
+		if s.source == nil || !s.want.on || s.source.ladder.n == 0 {
+			continue
+		}
+		if s.steps == 0 {
+			alive = false
+		}
+		if s.step >= 0 {
+			st := &s.source.levels.streams[s.pick.index]
+			alive = alive && st.alive && s.pick.spatial <= st.spatial
+			bits += st.rate(s.pick.height, s.pick.spatial, s.pick.temporal)
+		}
+	}
+	return bits, alive
+}
+
+// demand is what all that is wanted would cost, in bits per second.
+func (o *egress) demand() (bits int64) {
+	for _, s := range o.order {
+		if s.source == nil || !s.want.on {
+			continue
+		}
+		if l := &s.source.ladder; l.n > 0 {
+			bits += l.rungs[l.upTo(s.want.height, temporalFor(s.want.rate))-1].rate
+		}
+	}
+	return bits
+}
