@@ -238,6 +238,7 @@ func (e *Endpoint) aim(c *Conference) {
 	if out.closed {
 		return
 	}
+	out.tick(b.Now)
 	limited := out.limit(b.Now)
 	room := replayTick
 	for _, s := range out.video {

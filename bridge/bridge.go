@@ -39,9 +39,15 @@ type Config struct {
 
 // Bridge holds all conferences. It is safe for concurrent use.
 type Bridge struct {
-	config  Config
-	streams atomic.Uint32 // numbers given to streams
-	tell    atomic.Pointer[func(api.Event)]
+	config   Config
+	streams  atomic.Uint32 // numbers given to streams
+	tell     atomic.Pointer[func(api.Event)]
+	paced    paced
+	lateness struct { // of Run, which alone touches it
+		last, at time.Time
+		worst    time.Duration
+	}
+	held udp.Pool // what waits in pacers
 
 	applying sync.Mutex // one Apply after the other; held before all other locks
 
@@ -51,7 +57,7 @@ type Bridge struct {
 
 // New returns a bridge without conferences.
 func New(c Config) *Bridge {
-	return &Bridge{config: c, conferences: make(map[string]*Conference)}
+	return &Bridge{config: c, conferences: make(map[string]*Conference), paced: paced{wake: make(chan struct{}, 1)}}
 }
 
 // Events sets who is told what becomes of conferences. The function must not wait, and must not call the bridge.
@@ -113,6 +119,9 @@ func (b *Bridge) Snapshot() map[string]uint64 {
 
 // Run lets time pass for the conferences until ctx ends.
 func (b *Bridge) Run(ctx context.Context) error {
+	var pacer sync.WaitGroup
+	pacer.Go(func() { b.runPacer(ctx.Done()) })
+	defer pacer.Wait()
 	ticker := time.NewTicker(Period)
 	defer ticker.Stop()
 	batch := udp.NewBatch(time.Now())
@@ -121,6 +130,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-ticker.C:
+			b.tick(time.Now())
 			for _, c := range b.all() {
 				batch.Now = now
 				c.Tick(batch)
@@ -128,6 +138,25 @@ func (b *Bridge) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// tick notes how late a tick of Run comes: what the bridge has to do is too much for it, or others leave it no time.
+func (b *Bridge) tick(now time.Time) {
+	l := &b.lateness
+	if !l.last.IsZero() {
+		if late := now.Sub(l.last) - Period; late > l.worst || now.Sub(l.at) >= judgeEvery {
+			l.worst, l.at = late, now
+		}
+	}
+	l.last = now
+}
+
+// late is by how much a tick came late at worst, in the last second or so.
+func (b *Bridge) late(now time.Time) time.Duration {
+	if now.Sub(b.lateness.at) > 2*judgeEvery {
+		return 0
+	}
+	return b.lateness.worst
 }
 
 func (b *Bridge) all() []*Conference {

@@ -247,6 +247,7 @@ func (o *egress) renew() {
 	o.clear()
 	clear(o.trails)
 	o.share, o.downlink = share{}, downlink{}
+	o.pacer.rate, o.pacer.credit, o.pacer.probe = 0, 0, probing{}
 }
 
 // clear takes all slots away.
@@ -255,6 +256,7 @@ func (o *egress) clear() {
 		o.leave(s)
 	}
 	o.audio, o.video, o.order = nil, nil, nil
+	o.pacer.purge(nil)
 }
 
 // Tick lets time pass up to b.Now: feedback to senders, key frames, layers, who speaks, who is there.
@@ -288,6 +290,8 @@ func (c *Conference) Tick(b *udp.Batch) {
 	}
 	for _, e := range c.order {
 		e.aim(c)
+		e.tell(b.Now)
+		e.judge(b.Now, c.bridge.late(b.Now))
 	}
 }
 

@@ -24,8 +24,8 @@ func (c *controlBudget) reset() {
 // wildClock is by how much the time of a sender report may differ from that of the media (HB8).
 const wildClock = 10 * time.Second
 
-// RTCP takes a compound of the endpoint's client, decrypted and valid during the call. Receiver reports and goodbyes end
-// here, as does REMB, which is a limit to clients without transport-wide feedback.
+// RTCP takes a compound of the endpoint's client, decrypted and valid during the call. Goodbyes end
+// here, as do receiver reports, which say how much audio is lost, and REMB, which is a limit to clients without transport-wide feedback.
 func (e *Endpoint) RTCP(b *udp.Batch, compound []byte, at time.Time) {
 	walk, err := rtp.ParseCompound(compound)
 	e.out.mu.Lock()
@@ -43,9 +43,15 @@ func (e *Endpoint) RTCP(b *udp.Batch, compound []byte, at time.Time) {
 			if r, ok := c.SenderReport(); ok {
 				e.senderReport(b, r, at)
 			}
+			e.reports(&c, at)
+		case rtp.TypeReceiverReport:
+			e.reports(&c, at)
 		case rtp.TypeTransport:
 			if c.Count == rtp.FormatNACK {
 				e.nack(b, &c, at)
+			}
+			if f, ok := c.TransportCC(); ok {
+				e.report(&f, at)
 			}
 		case rtp.TypePayload:
 			if ssrc, ok := c.PLI(); ok {
@@ -62,6 +68,19 @@ func (e *Endpoint) RTCP(b *udp.Batch, compound []byte, at time.Time) {
 				}
 			}
 		}
+	}
+}
+
+// report takes transport-wide feedback. The rate is of the whole transport.
+func (e *Endpoint) report(f *rtp.TransportFeedback, at time.Time) {
+	out := &e.out
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	d := &out.downlink
+	d.report(f, at)
+	out.pacer.rate = d.rate() * paceNum / paceDen
+	if d.heard && out.pacer.probe.begin(d.state.Probe) {
+		e.pace()
 	}
 }
 

@@ -1,31 +1,71 @@
 package bridge
 
-import "time"
+import (
+	"time"
+
+	"parley/bridge/channel"
+	"parley/bridge/congestion"
+	"parley/bridge/rtp"
+)
+
+// downlinkStart is what a way to a receiver is taken for until it has proven to be another. JVB begins with as much.
+const downlinkStart = 2_500_000
 
 // downlink is what is known of the way to a receiver. egress.mu guards it.
 type downlink struct {
+	estimator *congestion.GCC // nil: nothing was sent yet with a transport-wide number
+	epoch     time.Time
+	heard     bool // transport-wide feedback came: before, there is no limit, and no other is known to clients that send none
+	state     congestion.State
+
 	remb    int64 // bit/s that the client believes to be able to get; 0: it has not said so
 	assumed int64 // bit/s that the client wants to be assumed; below 1: none
 	voice   gauge
+	repairs gauge
+	told    time.Time // the receiver, last
+}
+
+// left takes a packet that left, with its size on the way.
+func (d *downlink) left(now time.Time, number uint16, size int, probe uint8) {
+	if d.estimator == nil {
+		d.estimator, d.epoch = congestion.NewGCC(congestion.Config{Start: downlinkStart}), now
+	}
+	d.estimator.Sent(congestion.Packet{Number: number, At: now.Sub(d.epoch), Size: size, Probe: probe})
+}
+
+// report takes transport-wide feedback.
+func (d *downlink) report(f *rtp.TransportFeedback, at time.Time) {
+	if d.estimator != nil {
+		d.heard = true
+		d.state = d.estimator.Report(f, at.Sub(d.epoch))
+	}
+}
+
+// rate is what may be sent altogether, in bits per second; 0: no limit is known.
+func (d *downlink) rate() int64 {
+	if d.heard {
+		return int64(d.state.Rate)
+	}
+	return d.remb
 }
 
 // video is what video may cost, in bits per second. It answers false where nothing is known of a limit.
 func (d *downlink) video(now time.Time) (bits int64, ok bool) {
-	total := d.assumed
-	if total <= 0 {
-		total = d.remb
+	total := d.rate()
+	if d.assumed > 0 {
+		total = d.assumed
 	}
 	if total <= 0 {
 		return 0, false
 	}
-	return max(total-d.voice.rate(now), 0), true
+	return max(total-d.voice.rate(now)-d.repairs.rate(now), 0), true
 }
 
 // gauge measures a bit rate over about a second.
 type gauge struct {
 	at    time.Time
 	bytes int64
-	bits  int64 // of the last interval
+	bits  int64 // per second, of the last interval
 }
 
 func (g *gauge) take(now time.Time, n int) {
@@ -44,4 +84,66 @@ func (g *gauge) rate(now time.Time) int64 {
 		g.at, g.bytes = now, 0
 	}
 	return g.bits
+}
+
+const (
+	statsEvery = 10 * time.Second // ConnectionStats (jitsi.md §10.2)
+	statsLeast = time.Second      // when what comes has changed
+)
+
+// tick lets time pass for the estimate, and says what is wanted of it. The caller holds mu.
+func (o *egress) tick(now time.Time) {
+	d := &o.downlink
+	if d.heard {
+		d.estimator.Demand(congestion.Bitrate(o.share.wanted + d.voice.rate(now)))
+		d.state = d.estimator.Tick(now.Sub(d.epoch))
+	}
+	o.pacer.rate = d.rate() * paceNum / paceDen
+}
+
+// tell tells the receiver what its way can carry, and what there is no room for. The caller holds Conference.mu.
+func (e *Endpoint) tell(now time.Time) {
+	if e.channel == nil {
+		return
+	}
+	o := &e.out
+	o.mu.Lock()
+	since := now.Sub(o.downlink.told)
+	rate := o.downlink.rate()
+	if rate == 0 || since < statsLeast || since < statsEvery && !o.share.news {
+		o.mu.Unlock()
+		return
+	}
+	o.downlink.told, o.share.news = now, false
+	m := channel.ConnectionStats{EstimatedDownlinkBandwidth: rate}
+	if o.downlink.heard {
+		m.Limit = o.downlink.state.Limit.String()
+	}
+	if o.share.budget > 0 {
+		for _, s := range o.order {
+			if r := s.reduced(); r.Source != "" {
+				m.Reduced = append(m.Reduced, r)
+			}
+		}
+	}
+	o.mu.Unlock()
+	for _, other := range e.Conference.order {
+		if p := other.quality.told; p == upward || p != nowhere && other == e {
+			m.Troubles = append(m.Troubles, channel.Trouble{Endpoint: other.ID, Part: partNames[p]})
+		}
+	}
+	e.channel.Send(m)
+}
+
+// reduced says that the slot gets less than is wanted, and than there is.
+func (s *slot) reduced() (r channel.Reduced) {
+	l := &s.source.ladder
+	switch {
+	case l.n == 0:
+	case s.paused:
+		r = channel.Reduced{Source: s.source.name}
+	case l.rungs[l.upTo(s.want.height, temporalFor(s.want.rate))-1].height > s.pick.height:
+		r = channel.Reduced{Source: s.source.name, MaxHeight: s.pick.height}
+	}
+	return r
 }

@@ -40,6 +40,7 @@ type Endpoint struct {
 	told     []string     // the forwarded sources that it was told of
 	activity activity
 	speech   speech
+	quality  judge
 	recorded [reasons]uint64 // of dropped
 }
 
@@ -57,11 +58,12 @@ const (
 	DropProbe                 // a retransmission of nothing, or of what came before: clients probe their uplink with them
 	DropControl               // malformed RTCP, or too much of it (HB8)
 	DropRoom                  // the Leg has no room
+	DropLate                  // what waited for a slow receiver too long
 	reasons
 )
 
 var dropNames = [reasons]string{"media.rtp", "media.ssrc", "media.budget", "media.payload", "media.sequence", "media.muted",
-	"media.rtx", "media.probe", "media.rtcp", "media.full"}
+	"media.rtx", "media.probe", "media.rtcp", "media.full", "media.late"}
 
 func (d Drop) String() string { return dropNames[d] }
 
@@ -74,7 +76,7 @@ func (e *Endpoint) record(r *event.Recorder) {
 		n := e.dropped[d].Load()
 		if n != e.recorded[d] {
 			line := r.Reject
-			if d == DropProbe {
+			if d == DropProbe || d == DropLate {
 				line = r.Debug
 			}
 			line(d.String(), e.ID, "endpoint", e.ID, "dropped", n)
@@ -139,23 +141,25 @@ func (e *Endpoint) Message(data []byte, text bool) {
 
 // egress is what goes out to one endpoint.
 type egress struct {
-	mu       sync.Mutex       // guards what follows; the Leg is called under it
-	slots    map[uint32]*slot // by SSRC
-	trails   map[uint32]trail // of SSRCs whose slots have gone
-	audio    []*slot
-	video    []*slot
-	order    []*slot // of video that is wanted, the most important first
-	share    share
-	downlink downlink
-	sequence uint16 // transport-wide
-	header   rtp.Header
-	scratch  [512]byte  // a dependency descriptor
-	repair   rtp.Packet // that is sent again
-	again    packet     // of a replay
-	report   []byte     // scratch for RTCP
-	uses     uint64     // counts slots that were turned off, and SSRCs that went
-	budget   controlBudget
-	closed   bool
+	mu         sync.Mutex       // guards what follows; the Leg is called under it
+	slots      map[uint32]*slot // by SSRC
+	trails     map[uint32]trail // of SSRCs whose slots have gone
+	audio      []*slot
+	video      []*slot
+	order      []*slot // of video that is wanted, the most important first
+	share      share
+	downlink   downlink
+	pacer      pacer
+	redundancy redundancy
+	sequence   uint16 // transport-wide
+	header     rtp.Header
+	scratch    [512]byte  // a dependency descriptor
+	repair     rtp.Packet // that is sent again
+	again      packet     // of a replay
+	report     []byte     // scratch for RTCP
+	uses       uint64     // counts slots that were turned off, and SSRCs that went
+	budget     controlBudget
+	closed     bool
 }
 
 func (o *egress) reset() {

@@ -97,7 +97,12 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 	s.shift = place.Timestamp - p.Timestamp()
 	s.payload, s.clock = payload, p.clock
 
-	room := leg.Reserve(len(p.Bytes()) + growth)
+	if out.redundancy.count > 0 && p.kind == opus && p.newest && d.payload[red] != 0 {
+		if h.Payload = out.redundancy.red(p, d.payload[opus]); h.Payload != nil {
+			h.PayloadType = d.payload[red]
+		}
+	}
+	room := leg.Reserve(len(p.Bytes()) + len(h.Payload) + growth)
 	if room == nil {
 		s.receiver.drop(DropRoom)
 		return
@@ -110,15 +115,16 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 	}
 	end := w.Size - w.Padding
 	renumber(room[end-len(p.Payload())+skip:end], p.kind, note)
-	if w.TransportCC != 0 {
-		out.sequence++
-	}
-	leg.Commit(b, w.Size, s.ssrc, h.Marker || !s.video)
+	class := ordinary
 	if !s.video {
-		out.downlink.voice.take(b.Now, w.Size)
+		class = urgent
+		out.downlink.voice.take(b.Now, w.Size+overhead)
 	}
+	out.commit(b, leg, s, room, &w, s.ssrc, h.Marker || !s.video, class)
 	s.packets++
-	s.octets += uint32(len(p.Payload()) - skip)
+	if s.octets += uint32(len(p.Payload()) - skip); h.Payload != nil {
+		s.octets += uint32(len(h.Payload) - len(p.Payload()))
+	}
 	s.sent, s.sentAt = true, p.at
 }
 
@@ -199,11 +205,9 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 		return false
 	}
 	renumber(room[w.Size-len(p.Payload()):w.Size], k, o.Note)
-	if w.TransportCC != 0 {
-		out.sequence++
-	}
 	s.repairs++
-	leg.Commit(b, w.Size, s.rtx, true)
+	out.downlink.repairs.take(b.Now, w.Size+overhead)
+	out.commit(b, leg, s, room, &w, s.rtx, true, repaired)
 	return true
 }
 

@@ -140,6 +140,9 @@ func (e *Endpoint) ingest(b *udp.Batch, s *stream, buffer *udp.Buffer, at time.T
 			in.voice.hear(at.Sub(e.epoch), level, step, p.clock)
 		}
 		p.primary(&in.red, e.dialect.Load())
+		if newest {
+			s.speak(p)
+		}
 	}
 	for _, to := range *src.slots.Load() {
 		to.forward(b, p)

@@ -15,6 +15,9 @@ type reception struct {
 	jitter           int64 // ticks, 4 bits of fraction
 	transit          int64
 	anyTransit       bool
+	delay            delay
+	judged           int64 // expected and received at the last judgement
+	judgedReceived   int64
 	lastSR           uint32
 	lastSRAt         time.Time
 }
@@ -36,6 +39,7 @@ func (r *reception) take(seq int64, timestamp uint32, arrival int64) {
 		r.jitter += d - (r.jitter+8)>>4
 	}
 	r.transit, r.anyTransit = transit, true
+	r.delay.take(int64(int32(transit)))
 }
 
 // block is the report since the last one.

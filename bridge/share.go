@@ -21,6 +21,7 @@ type share struct {
 	wanted  int64 // what all that is wanted would cost now
 	at      time.Time
 	lowered time.Time
+	news    bool // the receiver has not been told
 }
 
 // spread gives a budget for video, in bits per second, to the slots in the order of their importance (jitsi.md §10.4, in the manner
@@ -125,6 +126,7 @@ func (o *egress) limit(now time.Time) bool {
 	sh := &o.share
 	sh.wanted = o.demand()
 	if !ok || sh.wanted <= budget && (sh.budget == 0 || sh.wanted <= budget*100/(100+raiseMargin)) {
+		sh.news = sh.news || sh.budget != 0
 		sh.budget = 0
 		return false
 	}
@@ -143,6 +145,7 @@ func (o *egress) limit(now time.Time) bool {
 		sh.lowered = now
 	}
 	o.spread(budget, now)
+	sh.news = true
 	for _, s := range o.order {
 		if s.step >= 0 {
 			s.pick = s.source.ladder.rungs[s.step]

@@ -90,6 +90,7 @@ func (s *source) close() {
 		st.mu.Lock()
 		st.closed = true
 		st.store.clear()
+		st.spoken.clear()
 		st.mu.Unlock()
 	}
 }
@@ -99,6 +100,7 @@ func (s *source) empty() {
 	for _, st := range s.streams {
 		st.mu.Lock()
 		st.store.clear()
+		st.spoken.clear()
 		st.mu.Unlock()
 	}
 }

@@ -45,6 +45,7 @@ type stream struct {
 	seen   [maxSpatial]time.Time // when a packet of a spatial layer came
 	height [maxSpatial]uint16    // the smaller side of its frames
 	meter  meter
+	spoken spoken
 	closed bool
 }
 
@@ -89,6 +90,7 @@ func (s *stream) restart() {
 	s.dependency, s.sizes, s.reception = codec.DependencySource{}, codec.VP9Source{}, reception{}
 	s.mu.Lock()
 	s.store.clear()
+	s.spoken.clear()
 	s.meter = meter{}
 	s.mu.Unlock()
 }
@@ -116,6 +118,15 @@ func (s *stream) keep(p *packet) {
 	if p.starts() {
 		s.store.begin(p.seq)
 	}
+}
+
+// speak keeps a packet of audio.
+func (s *stream) speak(p *packet) {
+	s.mu.Lock()
+	if !s.closed {
+		s.spoken.put(p.buffer)
+	}
+	s.mu.Unlock()
 }
 
 // level says what the stream sends.

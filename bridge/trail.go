@@ -20,6 +20,7 @@ type trail struct {
 // leave takes a slot away. The caller holds mu.
 func (o *egress) leave(s *slot) {
 	s.point(nil)
+	o.pacer.purge(s)
 	delete(o.slots, s.ssrc)
 	if !s.sent {
 		return

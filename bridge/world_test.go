@@ -220,6 +220,7 @@ func (w *world) pass(d time.Duration) {
 		if c := w.bridge.Conference("c"); c != nil {
 			c.Tick(w.batch)
 		}
+		w.bridge.Pace(w.batch)
 	}
 }
 

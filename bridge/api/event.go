@@ -7,6 +7,7 @@ type Event struct {
 	State     *State     `json:"state,omitempty"`
 	Speaker   *Speaker   `json:"speaker,omitempty"`
 	Stress    *Stress    `json:"stress,omitempty"`
+	Quality   *Quality   `json:"quality,omitempty"`
 }
 
 // Hello is the first event after a connection to a bridge: which bridge it is, and what it has, so that the focus applies
@@ -64,3 +65,22 @@ type Stress struct {
 	PacketsIn float64 `json:"packetsIn"` // per second
 	Draining  bool    `json:"draining,omitempty"`
 }
+
+// Quality names the part of an endpoint's way at which media suffer, when that changes.
+type Quality struct {
+	Conference string  `json:"conference"`
+	Endpoint   string  `json:"endpoint"`
+	Session    int     `json:"session"`
+	Part       string  `json:"part,omitempty"`  // Uplink, Downlink, Relay or Machine; empty: none any more
+	Loss       float64 `json:"loss,omitempty"`  // part of the packets, of about the last second
+	Delay      int64   `json:"delay,omitempty"` // ms that packets wait in a queue
+	Rate       int64   `json:"rate,omitempty"`  // bit/s that the way to the endpoint is taken for
+}
+
+// Parts of the way of media.
+const (
+	Uplink   = "uplink"   // from the endpoint to the bridge
+	Downlink = "downlink" // from the bridge to the endpoint
+	Relay    = "relay"    // both, at once, of a client that is relayed
+	Machine  = "bridge"   // the bridge is too slow for what it has to do
+)

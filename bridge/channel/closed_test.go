@@ -50,7 +50,7 @@ func TestTheEndpointIsToldOfTheEnd(t *testing.T) {
 	d.Receive([]byte(`{"colibriClass":"ClientHello"}`), true)
 	second.expect(ServerHello{Version: "test"})
 	second.err.Store(true)
-	d.Send(ConnectionStats{1}) // fails, and so ends it
+	d.Send(ConnectionStats{EstimatedDownlinkBandwidth: 1}) // fails, and so ends it
 	second.expectShut()
 	if end := e.expectClosed(t, 2); end.conn != Conn(d) || end.arrived.Before(before.Add(-roundTrip)) {
 		t.Errorf("told of %v", end)

@@ -77,7 +77,7 @@ func TestDataChannel(t *testing.T) {
 	c := b.greeted(t, ticket) // a WebSocket takes its place...
 	first.expectShut()
 	d.Receive([]byte(`{"colibriClass":"LastNChangedEvent","lastN":1}`), true)
-	d.Send(ConnectionStats{1})
+	d.Send(ConnectionStats{EstimatedDownlinkBandwidth: 1})
 	c.expect(e.state[0])
 	second := newStream(t)
 	ticket.Data(second.send, second.close) // ... and the other way round

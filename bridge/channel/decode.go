@@ -70,7 +70,7 @@ func FromServer(text []byte) (Message, error) {
 		case "AudioSourcesMap":
 			return AudioSourcesMap{MappedSources: f.mappings(false)}
 		case "ConnectionStats":
-			return ConnectionStats{EstimatedDownlinkBandwidth: f.quantity("estimatedDownlinkBandwidth", mostBitrate)}
+			return ConnectionStats{EstimatedDownlinkBandwidth: f.quantity("estimatedDownlinkBandwidth", mostBitrate), Limit: f.text("limit"), Reduced: f.reduced(), Troubles: f.troubles()}
 		case "EndpointConnectivityStatusChangeEvent":
 			return EndpointConnectivityStatusChangeEvent{Endpoint: f.name("endpoint"), Active: f.textFlag("active")}
 		case "SyntheticSourceSendingChangeEvent":
@@ -352,27 +352,51 @@ func (f *fields) receiverAudioSubscription() Message {
 	return ReceiverAudioSubscription{}
 }
 
+func (f *fields) reduced() (list []Reduced) {
+	f.objects("reduced", func(in *fields) {
+		list = append(list, Reduced{Source: in.name("source"), MaxHeight: int(in.quantity("maxHeight", mostHeight))})
+	})
+	return list
+}
+
+func (f *fields) troubles() (list []Trouble) {
+	f.objects("troubles", func(in *fields) {
+		list = append(list, Trouble{Endpoint: in.name("endpoint"), Part: in.text("part")})
+	})
+	return list
+}
+
+// objects calls take with each object of a list, if there is one.
+func (f *fields) objects(name string, take func(in *fields)) {
+	raw, ok := f.get(name)
+	if !ok {
+		return
+	}
+	f.each(name, raw, func(raw string) {
+		members, err := within(raw)
+		if err != nil {
+			f.fail(name, err)
+			return
+		}
+		in := &fields{members: members}
+		take(in)
+		if in.err != nil {
+			f.fail(name, in.err)
+		}
+	})
+}
+
 func (f *fields) mappings(video bool) []Mapping {
-	raw := f.need("mappedSources")
-	if raw == "" {
+	if f.need("mappedSources") == "" {
 		return nil
 	}
 	var mappings []Mapping
-	f.each("mappedSources", raw, func(raw string) {
-		members, err := within(raw)
-		if err != nil {
-			f.fail("mappedSources", err)
-			return
-		}
-		in := fields{members: members}
+	f.objects("mappedSources", func(in *fields) {
 		p := Mapping{
 			Source: in.name("source"), Owner: in.name("owner"), SSRC: uint32(in.integer("ssrc", 0, math.MaxUint32)), MID: in.text("mid"),
 		}
 		if video {
 			p.RTX, p.VideoType = uint32(in.integer("rtx", 0, math.MaxUint32)), in.videoType()
-		}
-		if in.err != nil {
-			f.fail("mappedSources", in.err)
 		}
 		mappings = append(mappings, p)
 	})

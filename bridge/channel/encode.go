@@ -98,7 +98,33 @@ func appendMappings(dst []byte, mappings []Mapping, video bool) []byte {
 }
 
 func (m ConnectionStats) appendTo(dst []byte) []byte {
-	return appendInt(dst, "estimatedDownlinkBandwidth", m.EstimatedDownlinkBandwidth)
+	dst = appendInt(dst, "estimatedDownlinkBandwidth", m.EstimatedDownlinkBandwidth)
+	if m.Limit != "" {
+		dst = appendString(dst, "limit", m.Limit)
+	}
+	if len(m.Reduced) > 0 {
+		dst = append(appendName(dst, "reduced"), '[')
+		for i, r := range m.Reduced {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendText(append(dst, `{"source":`...), r.Source)
+			dst = append(appendInt(dst, "maxHeight", int64(r.MaxHeight)), '}')
+		}
+		dst = append(dst, ']')
+	}
+	if len(m.Troubles) > 0 {
+		dst = append(appendName(dst, "troubles"), '[')
+		for i, x := range m.Troubles {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendText(append(dst, `{"endpoint":`...), x.Endpoint)
+			dst = append(appendString(dst, "part", x.Part), '}')
+		}
+		dst = append(dst, ']')
+	}
+	return dst
 }
 
 func (m EndpointConnectivityStatusChangeEvent) appendTo(dst []byte) []byte {

@@ -114,7 +114,7 @@ func TestProofsAreFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := prove(t, 0)
 		for range 100 {
-			x.send(ConnectionStats{1})
+			x.send(ConnectionStats{EstimatedDownlinkBandwidth: 1})
 			x.send(ForwardedSources{})
 			time.Sleep(10 * time.Millisecond)
 		}

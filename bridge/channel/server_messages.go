@@ -48,9 +48,24 @@ type AudioSourcesMap struct {
 	MappedSources []Mapping
 }
 
-// ConnectionStats tells a receiver its estimated bandwidth.
+// ConnectionStats tells a receiver its estimated bandwidth, and what of its wishes there is no room for. What follows the
+// bandwidth is ours; clients of others do not read them.
 type ConnectionStats struct {
-	EstimatedDownlinkBandwidth int64 // bits per second
+	EstimatedDownlinkBandwidth int64  // bits per second
+	Limit                      string // why it is no more (congestion.Limit); empty: unknown
+	Reduced                    []Reduced
+	Troubles                   []Trouble
+}
+
+// Trouble is a part of somebody's way at which media suffer (api.Quality).
+type Trouble struct {
+	Endpoint, Part string
+}
+
+// Reduced is a source that comes smaller than it is wanted, for want of bandwidth.
+type Reduced struct {
+	Source    string
+	MaxHeight int // 0: it is paused
 }
 
 // EndpointConnectivityStatusChangeEvent says that an endpoint's media stopped or came back. On the wire the flag is a

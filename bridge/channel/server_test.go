@@ -25,8 +25,8 @@ func TestHelloThenState(t *testing.T) {
 		for _, m := range e.state {
 			c.expect(m)
 		}
-		e.send(ConnectionStats{1000})
-		c.expect(ConnectionStats{1000})
+		e.send(ConnectionStats{EstimatedDownlinkBandwidth: 1000})
+		c.expect(ConnectionStats{EstimatedDownlinkBandwidth: 1000})
 		c.send(`{"colibriClass":"ClientHello"}`)
 		c.expect(ServerHello{Version: "test"})
 		c.send(`{"colibriClass":"LastNChangedEvent","lastN":5}`)
@@ -43,8 +43,8 @@ func TestSecondSocketReplacesTheFirst(t *testing.T) {
 	second := b.greeted(t, ticket)
 	first.expectClose(CloseReplaced, "replaced")
 	second.expect(e.state[0])
-	e.send(ConnectionStats{1})
-	second.expect(ConnectionStats{1})
+	e.send(ConnectionStats{EstimatedDownlinkBandwidth: 1})
+	second.expect(ConnectionStats{EstimatedDownlinkBandwidth: 1})
 	second.send(`{"colibriClass":"LastNChangedEvent","lastN":5}`)
 	e.expect(t, LastNChangedEvent{5})
 }

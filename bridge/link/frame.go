@@ -158,7 +158,7 @@ func checkEnded(users []string) error {
 
 func checkEvent(e *api.Event) error {
 	set := 0
-	for _, is := range []bool{e.Hello != nil, e.Transport != nil, e.State != nil, e.Speaker != nil, e.Stress != nil} {
+	for _, is := range []bool{e.Hello != nil, e.Transport != nil, e.State != nil, e.Speaker != nil, e.Stress != nil, e.Quality != nil} {
 		if is {
 			set++
 		}

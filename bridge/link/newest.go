@@ -15,6 +15,7 @@ const (
 	transport      // of an endpoint
 	path           // of an endpoint: connected, disconnected, failed
 	media          // of an endpoint: active, inactive
+	quality        // of an endpoint
 	speaker        // of a conference
 	kinds
 )
@@ -40,6 +41,8 @@ func about(e *api.Event) (subject, bool) {
 		return subject{speaker, e.Speaker.Conference, ""}, true
 	case e.Stress != nil:
 		return subject{kind: stress}, true
+	case e.Quality != nil:
+		return subject{quality, e.Quality.Conference, e.Quality.Endpoint}, true
 	}
 	return subject{}, false
 }

@@ -24,6 +24,8 @@ type Header struct {
 	TransportCC uint16
 	// Skip is how many bytes at the beginning of the payload are left out: what is before the primary block of RED.
 	Skip int
+	// Payload takes the place of the incoming payload when it is not nil.
+	Payload []byte
 	// Align, a power of two up to 128, pads the packet (RFC 3550 §5.1) to a size that it divides; 0: no padding.
 	Align int
 	// Descriptor takes the place of the incoming dependency descriptor when it is not nil. An empty one leaves it out.
@@ -47,6 +49,9 @@ func (r *Rewriter) Write(dst []byte, p *Packet, from IDs, h *Header) (Written, e
 		return w, err
 	}
 	payload := p.Payload()
+	if h.Payload != nil {
+		payload = h.Payload
+	}
 	payload = payload[min(max(h.Skip, 0), len(payload)):]
 	padding := -(w.Size + len(payload)) & max(h.Align-1, 0)
 	if padding > 0 {

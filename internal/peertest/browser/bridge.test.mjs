@@ -225,6 +225,7 @@ test('why, in words', () => {
 	for (const [what, words] of [[{ muted: true }, 'camera off'], [{ muted: true, screen: true }, 'not shared'], [{ direct: true, high: 360 }, 'directly from the other browser'],
 		[{ ...here, hidden: true }, 'this page is in the background'], [{ ...here, wished: 0 }, 'not visible here'], [{ ...here, forwarded: false }, 'the bridge does not send it yet'],
 		[{ ...here, high: 0 }, 'waiting for a key frame'], [{ ...here, wished: 200, high: 180 }, 'small tile'], [{ ...here, wished: 100, high: 180 }, 'the smallest that there is'], [{ ...here, wished: 100, screen: true }, 'a screen comes in one size'],
+		[{ ...here, reduced: 0, forwarded: false }, 'paused: your connection has no room for it'], [{ ...here, reduced: 180 }, 'your connection has no room for more'],
 		[here, 'fits the tile'], [{ ...here, wished: 900 }, 'the sender has no more']]) assert.equal(whyWords(what), words);
 });
 

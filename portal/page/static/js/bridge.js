@@ -38,6 +38,9 @@ export class Bridge extends EventTarget {
 		this.channel = undefined;
 		this.playing = new Map(); // source to {mid, owner, videoType, kind}
 		this.forwarded = new Set(); // video sources that the bridge sends us
+		this.reduced = new Map(); // video sources to the height that our connection has room for; 0: they are paused
+		this.troubles = new Map(); // endpoints to the part of their way at which media suffer
+		this.estimate = undefined; // bit/s that the bridge takes our connection for
 		this.wanted = new Map(); // our sources to the height that is wanted of them
 		this.speaker = undefined;
 		this.speakers = [];
@@ -231,6 +234,11 @@ export class Bridge extends EventTarget {
 				return this.#map('audio', body.mappedSources);
 			case 'ForwardedSources':
 				this.forwarded = new Set(body.forwardedSources);
+				return this.#emit('sending');
+			case 'ConnectionStats':
+				this.estimate = Number(body.estimatedDownlinkBandwidth) || undefined;
+				this.troubles = new Map((body.troubles ?? []).slice(0, 200).map(({ endpoint, part }) => [endpoint, part]));
+				this.reduced = new Map((body.reduced ?? []).slice(0, 200).map(({ source, maxHeight }) => [source, Number(maxHeight)]));
 				return this.#emit('sending');
 			case 'SenderSourceConstraints':
 				this.wanted.set(body.sourceName, Number(body.maxHeight));

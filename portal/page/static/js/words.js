@@ -173,16 +173,28 @@ export const noBridge = 'Rooms of three and more are not available on this serve
 
 /**
  * whyWords says why a picture comes as it does. wished is the height in pixels that this page asks for, high that of what
- * comes; hidden that the page is in the background.
+ * comes; hidden that the page is in the background; reduced the height that the connection has room for, 0 for none.
  */
-export function whyWords({ muted, screen, direct, wished, hidden, forwarded, high, playing }) {
+export function whyWords({ muted, screen, direct, wished, hidden, forwarded, high, playing, reduced }) {
 	if (muted) return screen ? 'not shared' : 'camera off';
 	if (direct) return high ? 'directly from the other browser' : 'waiting for the first picture';
 	if (hidden) return 'this page is in the background';
 	if (wished === 0 || wished === undefined) return 'not visible here';
+	if (reduced === 0) return 'paused: your connection has no room for it';
 	if (!playing || !forwarded) return 'the bridge does not send it yet';
 	if (!high) return 'waiting for a key frame';
+	if (reduced > 0) return 'your connection has no room for more';
 	if (high > wished) return screen ? 'a screen comes in one size' : 'the smallest that there is';
 	if (wished < 2 * high && wished <= 360) return 'small tile';
 	return wished >= 2 * high ? 'the sender has no more' : 'fits the tile';
 }
+
+/** troubleWords say whose connection is bad, and where; empty if it is not. */
+export function troubleWords(part, own) {
+	if (part === 'bridge') return 'The server is too busy at the moment.';
+	if (own) return { uplink: 'Your connection loses what you send.', downlink: 'Your connection is too slow, or loses what comes.', relay: 'The relay that you use is slow.' }[part] ?? '';
+	return part === 'uplink' ? 'bad connection on their side' : '';
+}
+
+/** rateWords are words for bits per second. */
+export const rateWords = (bits) => (bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bits / 1000)} kbit/s`);

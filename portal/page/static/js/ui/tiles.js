@@ -39,11 +39,12 @@ class Tile extends Component {
 	render({ tile, session, speaking, stage, solo, onPin }, { playing }) {
 		const { member, screen, source } = tile;
 		const track = source.muted ? undefined : session.track(source);
-		const shown = Boolean(track && playing);
+		const paused = !source.muted && session.gate && !session.gate.direct && session.gate.bridge.reduced.get(tile.key) === 0;
+		const shown = Boolean(track && playing && !paused);
 		const what = screen ? `${member.name}’s screen` : member.name;
 		return html`<div ref=${this.ref} data-source=${tile.key} class=${`tile remote ${screen ? 'screen' : ''} ${speaking ? 'speaking' : ''}`}>
 			<${Video} stream=${streamOf(track)} muted contain=${screen} hidden=${!shown} onPlaying=${this.#playing} label=${what} />
-			${shown ? null : html`<div class="blank"><${Face} name=${member.name} id=${member.id} /><p>${source.muted ? 'Camera is off' : ''}</p></div>`}
+			${shown ? null : html`<div class="blank"><${Face} name=${member.name} id=${member.id} /><p>${source.muted ? 'Camera is off' : paused ? 'Paused: your connection is slow' : ''}</p></div>`}
 			<p class="tag">${screen || member.audio ? null : html`<${Icon} name="micOff" /><span class="say">muted: </span>`}${screen ? html`<${Icon} name="screen" />` : null}<bdi>${member.name}</bdi>${screen ? html` <span>shares the screen</span>` : null}
 				${speaking ? html`<span class="say">, speaks</span>` : null}</p>
 			${solo ? null : html`<button type="button" class="pin" aria-pressed=${String(Boolean(stage))} aria-label=${stage ? `Back from ${what} to all` : `Show ${what} large`} onClick=${() => onPin(stage ? null : tile.key)}><${Icon} name=${stage ? 'grid' : 'fill'} /></button>`}

@@ -1,0 +1,38 @@
+package congestion
+
+import "time"
+
+const (
+	longQueue  = 100 * time.Millisecond // a queue that is worth being emptied at once
+	drainPart  = 0.5                    // of the rate is sent while it empties
+	drainMost  = 3 * time.Second
+	drainSeen  = 500 * time.Millisecond // and a round trip with the queue, after which it must be shorter ...
+	drainFalls = 0.8                    // ... than this part
+	drainAgain = 10 * time.Second       // for which the queue is taken to be of others; then for as long not, lest we be those others
+)
+
+// drain is what is done about a long queue.
+type drain struct {
+	on    bool
+	since time.Duration
+	from  time.Duration // the longest delay since
+	not   time.Duration // none begins before
+}
+
+// empty sends less than the rate for about a second after a cut, so that the queue empties which led to it. A queue that stays
+// is of others, who would only take what we leave.
+func (g *GCC) empty(u usage, at time.Duration) {
+	d := &g.drain
+	g.control.contested = at < d.not-drainAgain
+	g.trend.contested = g.control.contested
+	d.from = max(d.from, g.delay) // it rises for a round trip more
+	switch {
+	case !d.on && u == overuse && at == g.control.decreased && g.delay > longQueue && at >= d.not:
+		d.on, d.from, d.since = true, g.delay, at
+	case !d.on:
+	case g.delay < shortQueue || at-d.since > drainMost:
+		d.on = false
+	case at-d.since > drainSeen+g.leastRTT.value()+d.from && float64(g.delay) > drainFalls*float64(d.from):
+		d.on, d.not = false, at+2*drainAgain
+	}
+}

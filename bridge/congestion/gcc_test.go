@@ -1,0 +1,365 @@
+package congestion
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"parley/bridge/rtp"
+)
+
+// path is an estimator, and a receiver behind a path of one delay, without a simulated network.
+type path struct {
+	t        testing.TB
+	e        *GCC
+	now      time.Duration
+	number   uint16
+	arrivals rtp.Arrivals
+	clock    time.Duration
+	buffer   []byte
+}
+
+func newPath(t testing.TB, c Config) *path {
+	return &path{t: t, e: NewGCC(c), clock: time.Hour, buffer: make([]byte, 0, 2000)}
+}
+
+// send sends a packet every so often; each arrives after a delay, and none with a negative one.
+func (p *path) send(n, size int, every time.Duration, delay func(i int) time.Duration) {
+	for i := range n {
+		p.now += every
+		p.number++
+		p.e.Sent(Packet{Number: p.number, At: p.now, Size: size, Probe: p.e.State().Probe.ID})
+		if d := delay(i); d >= 0 {
+			p.arrivals.Record(p.number, p.now+d+p.clock)
+		}
+	}
+}
+
+// report brings feedback about all that was sent, 100 ms later.
+func (p *path) report() (s State) {
+	p.now += 100 * ms
+	for more := true; more; {
+		var b []byte
+		if b, more = p.arrivals.Append(p.buffer[:0], 1, 2, 1200); len(b) > 0 {
+			s = p.e.Report(parse(b), p.now)
+		}
+	}
+	return s
+}
+
+func always(d time.Duration) func(int) time.Duration { return func(int) time.Duration { return d } }
+
+// steady sends at a rate for a time with feedback every 100 ms.
+func (p *path) steady(rate float64, d time.Duration, delay func(i int) time.Duration) (s State) {
+	every := time.Duration(1000 * 8 / rate * 1e9)
+	n := max(int(100*ms/every), 1)
+	var older []byte
+	for end := p.now + d; p.now < end; {
+		p.send(n, 1000, every, delay)
+		if len(older) > 0 {
+			s = p.e.Report(parse(older), p.now)
+		}
+		older, _ = p.arrivals.Append(older[:0], 1, 2, 1200)
+	}
+	p.now += 100 * ms
+	if len(older) > 0 {
+		s = p.e.Report(parse(older), p.now)
+	}
+	return s
+}
+
+func TestStartIsTheConfiguredRateWithAProbeOfThreeTimes(t *testing.T) {
+	e := NewGCC(Config{})
+	if s := e.State(); s.Rate != 300_000 || s.Limit != LimitStart || s.Probe.ID != 0 {
+		t.Errorf("before a packet: %+v", s)
+	}
+	e.Sent(Packet{Number: 1, At: second, Size: 100})
+	s := e.State()
+	if s.Probe.ID == 0 || s.Probe.Rate != 900_000 || s.Probe.Packets == 0 || s.Probe.For == 0 {
+		t.Errorf("probe is %+v", s.Probe)
+	}
+	if s := e.Tick(3 * second); s.Probe.ID != 0 && s.Probe.Rate == 900_000 {
+		t.Errorf("the owner did not send the probe for two seconds, and it is still asked for: %+v", s.Probe)
+	}
+}
+
+func TestNothingIsProbedThatNobodyWants(t *testing.T) {
+	p := newPath(t, Config{})
+	p.e.Demand(200_000)
+	p.steady(100_000, 20*second, func(int) time.Duration {
+		if id := p.e.State().Probe.ID; id != 0 {
+			t.Fatalf("probe %d", id)
+		}
+		return 50 * ms
+	})
+	if s := p.e.State(); s.Limit != LimitApplication || s.Rate > 310_000 {
+		t.Errorf("%v, limited by %v", s.Rate, s.Limit)
+	}
+}
+
+func TestRateDoesNotGrowWhileLittleIsSent(t *testing.T) {
+	p := newPath(t, Config{})
+	p.e.Demand(0)
+	for range 20 {
+		p.steady(150_000, second, always(50*ms))
+	}
+	if s := p.e.State(); s.Rate > 310_000 {
+		t.Errorf("grew to %d", s.Rate)
+	}
+	p.e.Demand(300_000) // but not by probes
+	p.steady(300_000, 10*second, always(50*ms))
+	if s := p.e.State(); s.Rate < 340_000 || s.Rate > 400_000 {
+		t.Errorf("%d after ten seconds of full use, want the growth that %d acknowledged allow", s.Rate, s.Acknowledged)
+	}
+}
+
+func TestGrowingDelayCutsToWhatArrives(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.e.Demand(0)
+	p.steady(1_000_000, 3*second, always(50*ms))
+	before := p.e.State().Rate
+	d := 50 * ms
+	for range 10 { // the path carries two thirds of what is sent
+		p.steady(1_000_000, 100*ms, func(int) time.Duration { d += 4 * ms; return d })
+	}
+	s := p.e.State()
+	if s.Rate > before*6/10 || s.Rate < before*2/10 {
+		t.Errorf("from %d to %d", before, s.Rate)
+	}
+	if s.Limit != LimitDelay && s.Limit != LimitApplication || s.Delay < 150*ms {
+		t.Errorf("limit %v, delay %v", s.Limit, s.Delay)
+	}
+}
+
+func TestConstantDelayOfAnyReceiverClockCutsNothing(t *testing.T) {
+	for _, clock := range []time.Duration{0, 63 * ms, 300 * 24 * time.Hour, (1 << 24) * 64 * ms * 3 / 4} {
+		p := newPath(t, Config{Start: 1_000_000})
+		p.clock = clock
+		p.e.Demand(0)
+		s := p.steady(1_000_000, 10*second, always(50*ms))
+		if s.Rate < 1_000_000 || s.Delay > ms || s.Loss != 0 {
+			t.Errorf("clock %v: %+v", clock, s)
+		}
+		if s.RTT < 50*ms || s.RTT > 250*ms || s.MinRTT < 50*ms || s.MinRTT > s.RTT {
+			t.Errorf("round trip %v, least %v", s.RTT, s.MinRTT)
+		}
+	}
+}
+
+// The reference time has 24 bits of 64 ms, and sequence numbers have 16: both wrap.
+func TestWrapsChangeNothing(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.number = 65_000
+	p.clock = (1<<24)*64*ms - 3*second
+	p.e.Demand(0)
+	s := p.steady(1_000_000, 10*second, always(50*ms))
+	if s.Rate < 1_000_000 || s.Delay > ms || s.Loss != 0 || s.Acknowledged < 900_000 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLostFeedbackIsNotLostMedia(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.e.Demand(0)
+	p.steady(1_000_000, 2*second, always(50*ms))
+	for range 20 { // half of the reports
+		p.send(12, 1000, 8*ms, always(50*ms))
+		p.arrivals.Append(nil, 1, 2, 1200)
+		p.steady(1_000_000, 100*ms, always(50*ms))
+	}
+	s := p.e.State()
+	if s.Loss != 0 || s.Acknowledged < 850_000 || s.Acknowledged > 1_150_000 || s.Rate < 900_000 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A report that overtakes another, and one that comes twice, tell nothing twice.
+func TestReportsOutOfOrder(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.e.Demand(0)
+	p.steady(1_000_000, 2*second, always(50*ms))
+	for range 20 {
+		p.send(12, 1000, 8*ms, always(50*ms))
+		first, _ := p.arrivals.Append(nil, 1, 2, 1200)
+		p.send(12, 1000, 8*ms, always(50*ms))
+		second, _ := p.arrivals.Append(nil, 1, 2, 1200)
+		p.e.Report(parse(second), p.now)
+		p.e.Report(parse(first), p.now)
+		p.e.Report(parse(second), p.now)
+	}
+	s := p.e.State()
+	if s.Loss != 0 || s.Acknowledged < 850_000 || s.Acknowledged > 1_150_000 || s.Rate < 900_000 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLateIsNotLost(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.e.Demand(0)
+	p.steady(1_000_000, 2*second, always(50*ms))
+	for range 20 { // each tenth packet comes after a report called it missing
+		p.send(12, 1000, 8*ms, func(i int) time.Duration {
+			if i == 10 {
+				return -1
+			}
+			return 50 * ms
+		})
+		late := p.number - 1
+		p.report()
+		if p.e.State().Loss == 0 {
+			t.Fatal("nothing was missing")
+		}
+		p.arrivals.Record(late, p.now+p.clock)
+		p.report()
+	}
+	if s := p.e.State(); s.Loss > 0.005 || s.Rate < 900_000 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLossIsReported(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	i := 0
+	s := p.steady(1_000_000, 10*second, func(int) time.Duration {
+		if i++; i%10 == 0 {
+			return -1
+		}
+		return 50 * ms
+	})
+	if math.Abs(s.Loss-0.1) > 0.02 {
+		t.Errorf("loss is %v", s.Loss)
+	}
+}
+
+func TestSilenceIsAnOutage(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.e.Demand(2_000_000)
+	p.steady(1_000_000, 5*second, always(50*ms))
+	before := p.e.State().Rate
+	for range 30 {
+		p.send(10, 1000, 10*ms, always(-1))
+		p.e.Tick(p.now)
+	}
+	s := p.e.State()
+	if s.Limit != LimitOutage || s.Rate > before/4 || s.Probe.ID != 0 {
+		t.Errorf("three seconds of silence: %+v, before %d", s, before)
+	}
+	p.send(5, 1000, 10*ms, always(50*ms))
+	if s = p.report(); s.Limit == LimitOutage || s.Probe.Rate < before/2 {
+		t.Errorf("feedback is back: %+v, want a probe for about %d", s, before)
+	}
+	if s = p.steady(300_000, 2*second, always(50*ms)); s.Loss > 0 {
+		t.Errorf("what was lost in the outage counts: %v", s.Loss)
+	}
+}
+
+func TestNothingSentIsNoOutage(t *testing.T) {
+	p := newPath(t, Config{Start: 500_000})
+	p.e.Demand(0)
+	p.steady(500_000, 2*second, always(50*ms))
+	before := p.e.State().Rate
+	for range 100 {
+		p.now += 100 * ms
+		if s := p.e.Tick(p.now); s.Limit == LimitOutage || s.Rate != before {
+			t.Fatalf("%+v, before %d", s, before)
+		}
+	}
+	p.send(1, 1000, ms, always(50*ms))
+	if s := p.e.State(); s.Rate >= before || s.Rate < 300_000 {
+		t.Errorf("%d after ten idle seconds, before %d", s.Rate, before)
+	}
+}
+
+func TestREMBCapsTheRate(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.steady(1_000_000, second, always(50*ms))
+	p.e.REMB(400_000)
+	if s := p.e.State(); s.Rate != 400_000 || s.Limit != LimitREMB {
+		t.Errorf("%+v", s)
+	}
+	p.e.REMB(1)
+	if s := p.e.State(); s.Rate != 30_000 {
+		t.Errorf("below the minimum: %d", s.Rate)
+	}
+	p.e.REMB(0)
+	if s := p.e.State(); s.Rate < 900_000 || s.Limit == LimitREMB {
+		t.Errorf("after its end: %+v", s)
+	}
+}
+
+func TestBoundsAreKept(t *testing.T) {
+	p := newPath(t, Config{Start: 1, Minimum: 50_000, Maximum: 100_000})
+	if s := p.e.State(); s.Rate != 50_000 {
+		t.Errorf("start is %d", s.Rate)
+	}
+	if s := p.steady(100_000, 20*second, always(50*ms)); s.Rate != 100_000 || s.Limit != LimitMaximum {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestResetForgetsThePathButNotTheDemand(t *testing.T) {
+	p := newPath(t, Config{})
+	p.e.Demand(310_000)
+	p.steady(300_000, 10*second, always(50*ms))
+	p.send(20, 1000, 8*ms, always(80*ms)) // under way on the old path
+	p.e.Reset()
+	if s := p.e.State(); s.Rate != 300_000 || s.Limit != LimitStart || s.RTT != 0 || s.Delay != 0 {
+		t.Errorf("%+v", s)
+	}
+	s := p.steady(300_000, 5*second, always(200*ms))
+	if s.Delay > 5*ms || s.Loss != 0 || s.Rate < 300_000 {
+		t.Errorf("on the new path: %+v", s)
+	}
+	if s.Probe.Rate > 400_000 {
+		t.Errorf("probes for %d though 310,000 are wanted", s.Probe.Rate)
+	}
+}
+
+func TestLimitsHaveNames(t *testing.T) {
+	for l := LimitStart; l <= LimitOutage; l++ {
+		if l.String() == "" || l.String() == "unknown" {
+			t.Errorf("limit %d is %q", l, l)
+		}
+	}
+	if Limit(200).String() != "unknown" {
+		t.Error("an unknown limit")
+	}
+}
+
+// Both are what a bridge may use.
+var _ Estimator = (*GCC)(nil)
+
+func TestNothingIsAllocatedPerPacketOrReport(t *testing.T) {
+	p := newPath(t, Config{Start: 5_000_000})
+	p.steady(5_000_000, 20*second, always(50*ms))
+	var reports [][]byte
+	if n := testing.AllocsPerRun(500, func() {
+		p.number++
+		p.now += ms
+		p.e.Sent(Packet{Number: p.number, At: p.now, Size: 1200})
+	}); n != 0 {
+		t.Errorf("Sent allocates %v times", n)
+	}
+	for range 60 {
+		p.send(20, 1000, ms, func(i int) time.Duration {
+			if i == 7 {
+				return -1 // so that the loss model works, too
+			}
+			return 50 * ms
+		})
+		b, _ := p.arrivals.Append(nil, 1, 2, 1200)
+		reports = append(reports, b)
+	}
+	i := 0
+	if n := testing.AllocsPerRun(len(reports)-2, func() {
+		var r rtp.Control
+		c, _ := rtp.ParseCompound(reports[i])
+		c.Next(&r)
+		f, _ := r.TransportCC()
+		p.e.Report(&f, p.now)
+		p.e.Tick(p.now)
+		i++
+	}); n != 0 {
+		t.Errorf("Report allocates %v times", n)
+	}
+}

@@ -1,0 +1,205 @@
+package congestion
+
+import (
+	"time"
+
+	"parley/bridge/rtp"
+)
+
+const (
+	sentOver   = 500 * time.Millisecond // over which the rate of sending is smoothed
+	fullUse    = 0.8                    // of the rate; less is sent for want of more to send
+	lossOver   = time.Second            // over which State.Loss is smoothed
+	shortQueue = 20 * time.Millisecond  // and the jitter twice; a queue that is shorter may grow
+	probeDrain = 2                      // times the length of a cluster after it, delays are still its own
+	jitterMost = 100 * time.Millisecond // of one packet; more is an event of its own
+	clockLost  = time.Minute            // more between two reports is another clock of the receiver
+	clockLimit = 1 << 60                // ns from the first report
+)
+
+// Report takes transport-wide feedback and answers what is known now. It reads f to its end and keeps nothing of it.
+func (g *GCC) Report(f *rtp.TransportFeedback, at time.Duration) State {
+	if !g.started {
+		return g.State()
+	}
+	if g.silentFor > 0 {
+		g.silentFor, g.silentTo = 0, at
+		g.forget()
+	}
+	g.follow(f)
+	g.fade(max(at-g.heardAt, 0))
+	g.heardAt = at
+
+	first := g.history.number(f.Base)
+	lacking := g.assume(first)
+	use, worst := g.trend.usage, normal
+	var last *sent
+	for a, ok := f.Next(); ok; a, ok = f.Next() {
+		n := first + int64(a.Sequence-f.Base)
+		p := g.history.find(n)
+		if p == nil {
+			continue
+		}
+		g.history.covered = max(g.history.covered, n)
+		if !a.Received {
+			g.missed(p, at)
+			continue
+		}
+		if p.fate == received {
+			continue
+		}
+		arrival := g.epoch + a.At
+		if lacking > 0 {
+			g.arrived.fill(arrival, lacking)
+			lacking = 0
+		}
+		if use = g.came(p, arrival, at); use == overuse {
+			worst = overuse
+		}
+		if last == nil || p.at >= last.at {
+			last = p
+		}
+	}
+	if worst != overuse {
+		worst = use
+	}
+	if last != nil {
+		g.roundTrip(at-last.at, at)
+	}
+	g.measure(at)
+	acknowledged, _ := g.arrived.rate()
+	if g.drain.on && worst == overuse && at-g.drain.since > g.leastRTT.value()+g.drain.from {
+		worst = underuse // what arrives now is the half that is sent while the queue empties
+	}
+	g.control.update(worst, acknowledged, g.rtt, at, g.free && g.control.rate < g.losses.room())
+	if worst == overuse {
+		g.losses.before = min(g.losses.before, g.control.rate) // what was cut for a queue does not come back
+	}
+	g.empty(worst, at)
+	g.probe(worst, at)
+	g.clamp()
+	return g.State()
+}
+
+// follow extends the receiver's clock by the reference time of a report. A clock that jumps is another clock.
+func (g *GCC) follow(f *rtp.TransportFeedback) {
+	passed := f.Since(g.reference)
+	g.reference = f.Reference
+	if g.epoch += passed; g.heard && passed.Abs() < clockLost && g.epoch.Abs() < clockLimit {
+		return
+	}
+	g.heard, g.epoch = true, 0
+	g.transit = least{}
+	g.forget()
+}
+
+// assume takes the packets before first that no report was about as arrived, as it is the report that was lost, and answers
+// how many bytes that are.
+func (g *GCC) assume(first int64) (size int) {
+	h := &g.history
+	newest, _ := h.order.Newest()
+	if first > newest {
+		return 0
+	}
+	for n := max(h.covered+1, newest-int64(len(h.packets))+1); n < first; n++ {
+		if p := h.find(n); p != nil && p.fate == unreported {
+			p.fate = assumed
+			size += int(p.size)
+		}
+	}
+	return size
+}
+
+// missed takes a packet that was reported as not received.
+func (g *GCC) missed(p *sent, at time.Duration) {
+	if p.fate == missing {
+		return
+	}
+	p.fate = missing
+	g.prober.learn(p, false, 0)
+	if p.at < g.silentTo {
+		return
+	}
+	g.lost++
+	g.total++
+	g.obey(g.losses.add(p, true, g.control.rate, at))
+}
+
+// came takes a packet that arrived, and answers what the queue does.
+func (g *GCC) came(p *sent, arrival, at time.Duration) usage {
+	before := p.fate
+	p.fate = received
+	if before != assumed {
+		g.arrived.add(arrival, int(p.size))
+	}
+	g.prober.learn(p, true, arrival)
+	switch {
+	case before == missing: // it was only late
+		g.lost = max(g.lost-1, 0)
+		g.losses.found()
+	case p.at >= g.silentTo:
+		g.total++
+		g.obey(g.losses.add(p, false, g.control.rate, at))
+	}
+
+	transit := arrival - p.at
+	if !g.transit.begun { // the receiver's clock is any
+		g.before, g.delay = transit, 0
+	}
+	g.transit.add(transit, at)
+	g.jitter += (min((transit-g.before).Abs(), jitterMost) - g.jitter) / 32
+	g.before = transit
+	g.delay += (transit - g.transit.value() - g.delay) / 8
+	if p.probe != 0 {
+		g.quiet = max(g.quiet, p.at+probeDrain*g.prober.length)
+	}
+	if p.at < g.quiet {
+		g.groups.reset()
+	} else if between, came, ok := g.groups.add(p.at, arrival); ok {
+		g.trend.add(between, came)
+	}
+	if g.trend.usage == overuse && g.delay < shortQueue+2*g.jitter {
+		return normal
+	}
+	return g.trend.usage
+}
+
+// obey does what an observation of losses asks for.
+func (g *GCC) obey(v verdict) {
+	switch v {
+	case lower:
+		g.control.rate = min(g.control.rate, g.losses.bound)
+	case restore:
+		g.control.rate = max(g.control.rate, g.losses.before)
+	}
+}
+
+func (g *GCC) roundTrip(sample, at time.Duration) {
+	if sample < 0 {
+		return
+	}
+	if g.rtt == 0 {
+		g.rtt = sample
+	}
+	g.rtt += (sample - g.rtt) / 8
+	g.leastRTT.add(sample, at)
+}
+
+// fade lets losses pass out of what State.Loss is about.
+func (g *GCC) fade(passed time.Duration) {
+	keep := float64(lossOver) / float64(lossOver+passed)
+	g.lost *= keep
+	g.total *= keep
+}
+
+// measure smooths the rate of sending, and says whether all is sent that may be.
+func (g *GCC) measure(at time.Duration) {
+	passed := at - g.sentBefore
+	if passed <= 0 {
+		return
+	}
+	rate := float64(g.history.total-g.sentTotal) * 8 / passed.Seconds()
+	g.sentBefore, g.sentTotal = at, g.history.total
+	g.sentRate += (rate - g.sentRate) * float64(passed) / float64(passed+sentOver)
+	g.free = g.sentRate >= fullUse*g.target()
+}

@@ -1,0 +1,110 @@
+package bridge
+
+import (
+	"time"
+
+	"parley/bridge/congestion"
+	"parley/bridge/rtp"
+	"parley/bridge/udp"
+)
+
+const (
+	probeFor    = 200 * time.Millisecond // a probe takes no longer
+	paddingMost = 255                    // bytes of RFC 3550 §5.1
+	paddingSeen = 64                     // packets back that are sent again to probe
+)
+
+// probing is a probe that is being sent: the rate is raised for a moment, by what waits, by what was sent before, and by padding.
+type probing struct {
+	on      bool
+	ask     congestion.Probe
+	done    uint8 // ID of the last one
+	begun   time.Time
+	at      time.Time
+	credit  int64 // bits that may leave now
+	packets int   // that have left, the first and the last at
+	first   time.Time
+	last    time.Time
+}
+
+// mark takes a packet that leaves and returns what it is marked with.
+func (p *probing) mark(now time.Time) uint8 {
+	if !p.on {
+		return 0
+	}
+	if p.packets++; p.packets == 1 {
+		p.first = now
+	}
+	p.last = now
+	return p.ask.ID
+}
+
+// begin takes what the estimator asks for, and reports that it is a new probe.
+func (p *probing) begin(ask congestion.Probe) bool {
+	if ask.ID == 0 || ask.ID == p.done || p.on && ask.ID == p.ask.ID {
+		return false
+	}
+	*p = probing{on: true, ask: ask, done: p.done}
+	return true
+}
+
+// tick gives out what may leave in this tick, and ends the probe when it has done its work.
+func (p *probing) tick(now time.Time) {
+	if p.begun.IsZero() {
+		p.begun, p.at = now.Add(-paceTick), now.Add(-paceTick)
+	}
+	p.credit = min(p.credit+int64(p.ask.Rate)*int64(now.Sub(p.at))/int64(time.Second), 2*int64(p.ask.Rate)*int64(paceTick)/int64(time.Second))
+	p.at = now
+	if p.last.Sub(p.first) >= p.ask.For && p.packets >= p.ask.Packets || now.Sub(p.begun) > probeFor {
+		p.on, p.done = false, p.ask.ID
+	}
+}
+
+// fill sends again what was sent, and padding, until the probe has what it needs in this tick. The caller holds mu.
+func (o *egress) fill(b *udp.Batch, leg Leg, d *dialect) {
+	p := &o.pacer.probe
+	s := o.filler()
+	if s == nil {
+		p.on, p.done = false, p.ask.ID // there is nothing to probe with
+		return
+	}
+	for back := uint16(1); p.credit > 0 && back < paddingSeen; back++ {
+		s.repair(b, leg, d, s.order.Next()-back)
+	}
+	for n := 0; p.credit > 0 && n < paddingSeen && s.pad(b, leg, d); n++ {
+	}
+}
+
+// filler is a slot whose packets can be sent again.
+func (o *egress) filler() *slot {
+	for _, s := range o.video {
+		if s.current != nil && s.rtx != 0 && s.sent {
+			return s
+		}
+	}
+	return nil
+}
+
+// pad sends a packet of padding on the SSRC of the slot's retransmissions.
+func (s *slot) pad(b *udp.Batch, leg Leg, d *dialect) bool {
+	out := &s.receiver.out
+	again := d.rtx[s.payload]
+	if again == 0 {
+		return false
+	}
+	room := leg.Reserve(paddingMost + growth)
+	if room == nil {
+		return false
+	}
+	h := &out.header
+	*h = rtp.Header{PayloadType: again, SSRC: s.rtx, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
+		Sequence: s.repairs, Timestamp: s.order.Newest(), TransportCC: out.sequence}
+	w, err := d.rewrite.WritePadding(room, h, paddingMost)
+	if err != nil {
+		leg.Commit(b, 0, s.rtx, false)
+		return false
+	}
+	s.repairs++
+	out.depart(b, leg, &w, s.rtx, true)
+	return true
+}
