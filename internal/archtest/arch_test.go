@@ -23,18 +23,21 @@ var rooms = []string{"cmd", "xmpp", "muc", "jingle", "bridge", "turn", "portal",
 
 // may lists, for each room, what of this module it may import. The longest matching prefix decides.
 var may = map[string][]string{
-	"cmd":            {""},
-	"portal":         {"internal", "jingle", "muc", "xmpp", "turn", "bridge"},
-	"jingle/gateway": {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
-	"jingle/focus":   {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
-	"jingle":         {"internal", "xmpp/wire", "jingle/sdp"},
-	"muc":            {"internal", "xmpp/wire"},
-	"xmpp/wire":      {},
-	"xmpp":           {"internal", "xmpp"},
-	"bridge":         {"internal", "bridge", "jingle"},
-	"turn":           {"internal", "turn"},
-	"internal":       {"internal"},
-	"internal/stun":  {},
+	"cmd":               {""},
+	"portal":            {"internal", "jingle", "muc", "xmpp", "turn", "bridge"},
+	"jingle/gateway":    {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
+	"jingle/focus":      {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
+	"jingle":            {"internal", "xmpp/wire", "jingle/sdp"},
+	"muc":               {"internal", "xmpp/wire"},
+	"xmpp/wire":         {},
+	"xmpp":              {"internal", "xmpp"},
+	"bridge":            {"internal", "bridge", "jingle"},
+	"turn":              {"internal", "turn"},
+	"internal":          {"internal"},
+	"internal/stun":     {},
+
+	// Parts of the bridge that know little of it.
+	"bridge/congestion": {"internal", "bridge/rtp"},
 
 	// Composed of every room's own Config, and started by cmd alone.
 	"internal/config": {"internal", "xmpp", "muc", "jingle", "turn", "bridge", "portal"},

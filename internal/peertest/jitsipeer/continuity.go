@@ -41,24 +41,25 @@ func (d *descriptors) vp8(s *received, b []byte, gap, again bool) {
 		s.fault("VP8: no descriptor with picture id and layers: %x", b[:min(len(b), 6)])
 		return
 	}
-	d.pictures(s, "VP8", binary.BigEndian.Uint16(b[2:])&0x7fff, b[4], b[5]>>6, gap, again)
+	d.pictures(s, "VP8", binary.BigEndian.Uint16(b[2:])&0x7fff, b[4], b[5]>>6, 1, gap, again)
 }
 
-// vp9 is the same for the non-flexible mode (RFC 9628 §4.2).
+// vp9 is the same for the non-flexible mode (RFC 9628 §4.2), but that picture ids of higher temporal layers that are left out
+// stay out: a receiver finds by them where a picture stands in the group of pictures.
 func (d *descriptors) vp9(s *received, b []byte, gap, again bool) {
 	if len(b) < 5 || b[0]&0xb0 != 0xa0 || b[1]&0x80 == 0 {
 		s.fault("VP9: no descriptor with picture id and layers: %x", b[:min(len(b), 5)])
 		return
 	}
-	d.pictures(s, "VP9", binary.BigEndian.Uint16(b[1:])&0x7fff, b[4], b[3]>>5, gap, again)
+	d.pictures(s, "VP9", binary.BigEndian.Uint16(b[1:])&0x7fff, b[4], b[3]>>5, templates, gap, again)
 }
 
-func (d *descriptors) pictures(s *received, codec string, picture uint16, tl0, temporal uint8, gap, again bool) {
+func (d *descriptors) pictures(s *received, codec string, picture uint16, tl0, temporal uint8, most uint16, gap, again bool) {
 	if d.begun && !gap {
 		switch step := (picture - d.picture) & 0x7fff; {
 		case again && step != 0:
 			s.fault("%s: picture id %d after %d in one picture", codec, picture, d.picture)
-		case !again && step != 1:
+		case !again && (step == 0 || step > most):
 			s.fault("%s: picture id %d after %d", codec, picture, d.picture)
 		}
 		want := d.tl0

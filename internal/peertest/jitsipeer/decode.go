@@ -9,7 +9,11 @@ import (
 // received is a source as a decoder sees it.
 type received struct {
 	stats   Stats
+	series  series
+	sound   *playout // of audio; nil before there was any
+	screen  screen
 	video   bool
+	keyless bool        // nothing can be shown before a key frame
 	asked   time.Time   // for a key frame
 	pending []*assembly // frames that are not decoded yet, in the order of their first packets
 	free    []*assembly
@@ -43,6 +47,7 @@ func (s *received) restart() {
 	s.pending = s.pending[:0]
 	s.done = [4]doneFrames{}
 	s.highest = [4]uint32{}
+	s.keyless = true
 }
 
 func (s *received) fault(format string, args ...any) {
@@ -146,20 +151,34 @@ func (s *received) shown(st *stamp, at time.Time) {
 		n.Gap = max(n.Gap, at.Sub(n.Last))
 	}
 	n.Last = at
+	s.keyless = false
+	if st.height > 0 {
+		s.screen.show(st.sent, at)
+	}
 }
 
-// stuck says that a decoder would ask for a key frame now: frames come, and nothing can be decoded.
+// stuck says that a decoder would ask for a key frame now: it needs one and none is on its way, or frames come and nothing can
+// be decoded.
 func (s *received) stuck(now time.Time) bool {
-	if !s.video || len(s.pending) == 0 || now.Sub(s.stats.Last) < stall || now.Sub(s.pending[0].since) < stall || now.Sub(s.asked) < stallAgain {
+	if !s.video || len(s.pending) == 0 {
 		return false
 	}
-	s.asked = now
+	if s.keyless {
+		newest := s.pending[len(s.pending)-1]
+		if newest.key || now.Sub(s.pending[0].since) < keyless || now.Sub(s.asked) < keyless {
+			return false
+		}
+	} else if now.Sub(s.stats.Last) < stall || now.Sub(s.pending[0].since) < keyless {
+		return false
+	}
+	s.asked, s.keyless = now, true
 	return true
 }
 
+// How long Chromium's receiver waits for a key frame, and for anything that it can show.
 const (
-	stall      = 300 * time.Millisecond
-	stallAgain = time.Second
+	keyless = 200 * time.Millisecond
+	stall   = 3 * time.Second
 )
 
 // expire gives up frames that waited too long.

@@ -7,5 +7,7 @@
 //
 // The media are synthetic, but the RTP payload descriptors of VP8, VP9, AV1 and H264 are what browsers send, and every packet
 // carries a stamp (frame, references, time; see stamp.go), so that a receiver knows what a decoder would: whether each frame
-// is complete, whether what it was predicted from came, how long it took. Nothing here needs package testing.
+// is complete, whether what it was predicted from came, how long it took. A model of a jitter buffer and the rules of
+// webrtc-stats make of that what a user hears and sees (Played, Shown), and what the receiver tells the bridge, and when, is
+// what Chromium's tells, since estimates of the path are made of it. Nothing here needs package testing.
 package jitsipeer

@@ -72,10 +72,11 @@ func TestLifeOfAPeer(t *testing.T) {
 	}
 	for _, p := range peers[1:] {
 		flows(p)
+		await(t, "full size", func() bool { return p.Received(camera).Height == 720 })
 		if s := p.Received(voice); s.Missing+s.Lost+s.Foreign+s.Duplicates > 0 || s.Latency.Quantile(0.5) == 0 {
 			t.Errorf("%+v", s)
 		}
-		if s := p.Received(camera); s.Height != 720 || s.KeyFrames == 0 || s.Broken+s.Faults+s.Lost > 0 {
+		if s := p.Received(camera); s.KeyFrames == 0 || s.Broken+s.Faults+s.Lost > 0 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -137,6 +138,58 @@ func TestLifeOfAPeer(t *testing.T) {
 	}
 }
 
+// Peers tell what their users would hear and see, and take part in what a bridge needs to estimate their paths: by
+// transport-wide feedback, or by REMB as old clients.
+func TestWhatPeersMeasure(t *testing.T) {
+	server := peertest.StartParley(t, peertest.ParleyOptions{Args: []string{"--limits=off"}})
+	ctx, stop := context.WithTimeout(t.Context(), 2*patience)
+	defer stop()
+	var peers []*jitsipeer.Peer
+	for i := range 3 {
+		o := jitsipeer.Options{
+			URL: "ws://" + server.HTTP + "/xmpp-websocket", Room: "measured", Nick: fmt.Sprintf("peer%d", i), Loopback: true,
+			Audio: &jitsipeer.Audio{Level: 40, RED: true, FEC: true, Size: 120},
+			Video: &jitsipeer.Video{Codec: jitsipeer.VP8, Rates: []int{150_000, 500_000, 1_800_000}, FPS: 25},
+		}
+		if i == 2 {
+			o.REMB = 5_000_000
+		}
+		p, err := jitsipeer.Join(ctx, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Leave()
+		peers = append(peers, p)
+	}
+	camera, voice := peers[0].Source('v', 0), peers[0].Source('a', 0)
+	for _, p := range peers[1:] {
+		if err := p.Media(ctx); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "media at "+p.Endpoint(), func() bool { return p.Received(camera).Height == 720 && p.Received(voice).Played.Frames > 5 })
+		p.Reset()
+	}
+	for i, p := range peers[1:] {
+		await(t, "seconds", func() bool { return len(p.Seconds(camera)) > 2 && p.Transport().RTT != 100*time.Millisecond })
+		sound, picture, path := p.Received(voice), p.Received(camera), p.Transport()
+		if s := sound.Played; s.Frames < 50 || s.Ratio() < 0.5 || s.Target < 40*time.Millisecond || s.Delay.Quantile(0.5) < 30*time.Millisecond || sound.Faults > 0 {
+			t.Errorf("heard %d of %v, late %v, target %v; %s", s.Frames, s.Ratio(), s.Delay.Quantile(0.5), s.Target, sound.Fault)
+		}
+		if s := picture.Shown; s.FrameRate() < 10 || s.FrameRate() > 30 || s.FreezeRatio(time.Now()) > 0.9 || s.Delay.Quantile(0.5) == 0 || picture.Height != 720 {
+			t.Errorf("seen %v frames a second, frozen %v, late %v, height %d", s.FrameRate(), s.FreezeRatio(time.Now()), s.Delay.Quantile(0.5), picture.Height)
+		}
+		if rate := 8 * p.Seconds(camera)[1].Media; rate < 900_000 || rate > 4_000_000 {
+			t.Errorf("%d bit/s of video", rate)
+		}
+		if path.PLIs > 2 || (path.Feedbacks > 10) != (i == 0) {
+			t.Errorf("peer %d: %+v", i, path)
+		}
+	}
+	if peers[0].Feedbacks() == 0 {
+		t.Error("no feedback of the bridge")
+	}
+}
+
 func TestJoinFails(t *testing.T) {
 	server := peertest.StartParley(t, peertest.ParleyOptions{})
 	ctx, stop := context.WithTimeout(t.Context(), patience)
@@ -147,6 +200,7 @@ func TestJoinFails(t *testing.T) {
 		"no such service": {URL: url, Room: "r", Focus: "nobody.localhost"},
 		"nick with sign":  {URL: url, Room: "r", Nick: "a b"},
 		"no constraints":  {URL: url, Room: "r", Wanted: 7},
+		"no such layers":  {URL: url, Room: "r", Video: &jitsipeer.Video{Codec: jitsipeer.VP8, Rates: []int{1}}},
 	} {
 		if p, err := jitsipeer.Join(ctx, o); err == nil {
 			t.Errorf("%s: joined", name)

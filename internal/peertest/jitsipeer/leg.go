@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,7 @@ type leg struct {
 	agent       *ice.Agent
 	certificate tls.Certificate
 	ufrag, pwd  string
+	reach       netip.AddrPort               // of the bridge, in place of what it offers, if it is valid
 	rtp, rtcp   func(b []byte, at time.Time) // called by the reader alone; the bytes are its buffer
 	down        func(reason string)          // once
 	data        func(ctx context.Context, conn *dtls.Conn)
@@ -130,6 +132,9 @@ func (l *leg) remote(t *jingle.Transport) error {
 	for _, k := range t.Candidates {
 		if k.Protocol != "udp" {
 			continue
+		}
+		if l.reach.IsValid() {
+			k.IP, k.Port = l.reach.Addr().String(), l.reach.Port()
 		}
 		c, err := ice.UnmarshalCandidate(fmt.Sprintf("%s 1 udp %d %s %d typ %s", k.Foundation, k.Priority, k.IP, k.Port, k.Type))
 		if err != nil {

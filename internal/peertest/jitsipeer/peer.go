@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,6 +27,8 @@ type Options struct {
 	Token    string // JWT
 	Loopback bool   // the bridge is on this machine: ICE over the loopback interface alone
 
+	Reach netip.AddrPort // of a relay to the bridge, in place of what the bridge offers; the zero value: as it offers
+
 	Audio *Audio // nil: no microphone
 	Video *Video // nil: no camera
 
@@ -35,6 +38,8 @@ type Options struct {
 	Features   []string // further ones
 	NoChannel  bool     // opens no bridge channel
 	Wanted     any      // the first ReceiverVideoConstraints, without colibriClass; nil: everything in full size
+	Assumed    int      // bits/s, the assumedBandwidthBps of that when Wanted is nil; 0: none
+	REMB       uint64   // bits/s: it has no transport-wide feedback, and tells this as its estimate; see Estimate
 	Codecs     string   // codecList of the presence; "": av1,vp9,vp8,h264
 
 	Disobeys bool                 // goes on when a moderator mutes it
@@ -99,13 +104,20 @@ func Join(ctx context.Context, o Options) (*Peer, error) {
 	p := &Peer{o: o, room: o.Room + "@" + o.MUC, receiver: newReceiver(), occupants: make(map[string]bool)}
 	p.Events.tell = o.OnEvent
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.receiver.limit = o.REMB
 	if o.Wanted == nil {
-		p.o.Wanted = map[string]any{"lastN": -1, "assumedBandwidthBps": -1, "defaultConstraints": map[string]int{"maxHeight": 2160}}
+		if o.Assumed == 0 {
+			o.Assumed = -1
+		}
+		p.o.Wanted = map[string]any{"lastN": -1, "assumedBandwidthBps": o.Assumed, "defaultConstraints": map[string]int{"maxHeight": 2160}}
 	}
 	if err := p.setWanted(p.o.Wanted); err != nil {
 		return nil, err
 	}
 	p.stream = &stream{url: u, domain: o.Domain, back: o.Back, handle: p.handle, changed: func(state string) { p.Events.add(Event{Kind: state}) }}
+	if err := o.Video.check(); err != nil {
+		return nil, err
+	}
 	if p.finished, err = p.stream.open(p.ctx); err != nil {
 		return nil, err
 	}
@@ -256,10 +268,37 @@ func (p *Peer) wanted() []byte {
 func (p *Peer) Received(source string) Stats {
 	p.receiver.mu.Lock()
 	defer p.receiver.mu.Unlock()
-	if s := p.receiver.sources[source]; s != nil {
-		return s.stats
+	s := p.receiver.sources[source]
+	if s == nil {
+		return Stats{Source: source}
 	}
-	return Stats{Source: source}
+	n := s.stats
+	n.Shown = s.screen.count
+	if s.sound != nil {
+		n.Played = s.sound.count
+		n.Played.Waiting = s.sound.waited
+	}
+	return n
+}
+
+// Seconds is what came in each second since the first packet of a source, or since Reset; with "" of all sources together.
+func (p *Peer) Seconds(source string) []Second {
+	p.receiver.mu.Lock()
+	defer p.receiver.mu.Unlock()
+	if source == "" {
+		return slices.Clone(p.receiver.series.list)
+	}
+	if s := p.receiver.sources[source]; s != nil {
+		return slices.Clone(s.series.list)
+	}
+	return nil
+}
+
+// Transport is what came altogether, since the first session.
+func (p *Peer) Transport() Transport {
+	p.receiver.mu.Lock()
+	defer p.receiver.mu.Unlock()
+	return p.receiver.count
 }
 
 // Sources are the names of what came, sorted.
@@ -278,16 +317,30 @@ func (p *Peer) Sources() []string {
 func (p *Peer) Reset() {
 	p.receiver.mu.Lock()
 	defer p.receiver.mu.Unlock()
+	now := time.Now()
 	for name, s := range p.receiver.sources {
 		s.stats = Stats{Source: name, SSRC: s.stats.SSRC, Height: s.stats.Height, Last: s.stats.Last}
+		s.series.reset(now)
+		s.screen.reset(now)
+		if s.sound != nil {
+			s.sound.count = Played{Target: s.sound.count.Target}
+		}
 	}
+	p.receiver.series.reset(now)
 }
 
 // Totals are packets and bytes that came, with padding and retransmissions.
 func (p *Peer) Totals() (packets, bytes uint64) {
 	p.receiver.mu.Lock()
 	defer p.receiver.mu.Unlock()
-	return p.receiver.packets, p.receiver.bytes
+	return p.receiver.count.Packets, p.receiver.count.Bytes
+}
+
+// Estimate changes the estimate of a peer with REMB, in bits/s; it is told at once, and again each second.
+func (p *Peer) Estimate(rate uint64) {
+	p.receiver.mu.Lock()
+	defer p.receiver.mu.Unlock()
+	p.receiver.limit, p.receiver.limited = rate, time.Time{}
 }
 
 // Feedbacks counts the transport-wide feedback of the bridge.
@@ -335,6 +388,9 @@ func (p *Peer) Mute(source string, muted bool) error {
 
 // Add adds a video source and returns its name: source-add (jitsi.md §8.1).
 func (p *Peer) Add(ctx context.Context, v *Video) (string, error) {
+	if err := v.check(); err != nil {
+		return "", err
+	}
 	n := 0
 	for _, s := range p.own() {
 		if s.video != nil {

@@ -47,8 +47,11 @@ type encoder struct {
 	stream   uint8
 	heights  []int // of the spatial layers
 	sizes    []int // bytes of a frame of theirs
-	active   int   // how many of them are sent
-	wanted   bool  // a key frame
+	rates    []int // in place of sizes: bits/s
+	fps      int
+	debt     [maxLayers]int // bytes that key frames took and that are to be saved
+	active   int            // how many of them are sent
+	wanted   bool           // a key frame
 	position int
 	unit     uint16
 	tl0      uint8
@@ -98,7 +101,7 @@ func (e *encoder) next() []picture {
 		e.history[0][s] = e.frame
 		p := picture{
 			stamp: stamp{stream: e.stream, spatial: uint8(s), temporal: temporal, key: key && s == 0, height: e.heights[s], frame: e.frame},
-			first: s == 0, last: s == e.active-1, intra: key, size: e.sizes[s],
+			first: s == 0, last: s == e.active-1, intra: key, size: e.size(s, key, temporal),
 			unit: e.unit, tl0: e.tl0, sync: position != 3, position: position, layers: e.active, heights: e.heights, number: e.number,
 		}
 		switch {
@@ -106,9 +109,6 @@ func (e *encoder) next() []picture {
 			p.refs, p.references[0] = 1, e.history[0][s-1]
 		case !key:
 			p.refs, p.references[0] = 1, e.history[back][s]
-		}
-		if key {
-			p.size *= 4
 		}
 		e.pictures[s] = p
 	}

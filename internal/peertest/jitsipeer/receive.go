@@ -2,13 +2,13 @@ package jitsipeer
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
 	"parley/jingle"
 
 	"github.com/pion/interceptor/pkg/twcc"
-	"github.com/pion/rtcp"
 )
 
 // receiver measures what comes from the bridge.
@@ -21,14 +21,18 @@ type receiver struct {
 	mids     map[uint32]string // of slots
 	strange  map[uint32]*stranger
 	unknown  uint64 // packets without stamp
-	padding  uint64 // packets without payload
-	packets  uint64
-	bytes    uint64
+	count    Transport
+	series   series
 	arrivals *twcc.Recorder
 	epoch    time.Time
 	pending  bool // arrivals were not reported
 	told     time.Time
 	reported time.Time
+	measured bool   // the round trip
+	limit    uint64 // of an old client, bits/s; 0: it has told none
+	limited  time.Time
+	blocks   [redMost]block
+	voices   [redMost + 1]voice
 }
 
 // incoming is an SSRC of the bridge.
@@ -39,13 +43,18 @@ type incoming struct {
 	stamp   uint32             // RTP time at highest
 	holes   map[uint32]hole    // sequence numbers that are missing
 	window  [windowSize]uint32 // extended sequence numbers that came, by their lowest bits, +1
+	flooded bool               // more was missing than is kept
 	of      *received          // source of the newest packet
 	order   descriptors        // continuity of the descriptors
+	report  reception
+	late    [16]uint16 // by how many packets the last ones were too late that were not repeated
+	lates   int
 }
 
 type hole struct {
 	since, asked time.Time
 	times        int
+	from         uint32 // it is asked for when this number has come
 }
 
 // stranger is a source on an SSRC that was signalled for another. The map of a slot goes another way than the media: it may
@@ -58,15 +67,14 @@ type stranger struct {
 
 const (
 	windowSize = 2048
-	holesMost  = 512
+	holesMost  = 1000
 	patience   = time.Second // until a missing packet is lost and an incomplete frame is given up
-	askAgain   = 60 * time.Millisecond
-	reorder    = 10 * time.Millisecond // until a missing packet is asked for
 )
 
 func newReceiver() *receiver {
 	return &receiver{incoming: make(map[uint32]*incoming), sources: make(map[string]*received), names: make(map[uint32]string),
-		repairs: make(map[uint32]uint32), mids: make(map[uint32]string), strange: make(map[uint32]*stranger), arrivals: twcc.NewRecorder(1), epoch: time.Now()}
+		repairs: make(map[uint32]uint32), mids: make(map[uint32]string), strange: make(map[uint32]*stranger), arrivals: twcc.NewRecorder(1), epoch: time.Now(),
+		count: Transport{RTT: roundTrip}}
 }
 
 // anew begins a session: SSRCs of the last one mean nothing any more, the statistics go on.
@@ -125,31 +133,54 @@ func (r *receiver) remap(name string, ssrc, rtx uint32, mid string) {
 	}
 }
 
-// rtp takes a packet of the bridge.
+// rtp takes a packet of the bridge, and asks for those that it shows to be missing.
 func (x *session) rtp(b []byte, at time.Time) {
 	r := x.peer.receiver
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.packets++
-	r.bytes += uint64(len(b))
+	i := r.take(x, b, at)
+	var ask []uint16
+	if i != nil && x.nacks && len(i.holes) > 0 && i.of != nil && i.of.video {
+		ask = r.missing(i, at)
+	}
+	r.mu.Unlock()
+	if len(ask) > 0 {
+		x.control(x.nack(i.ssrc, ask))
+	}
+}
+
+// take takes a packet and returns what it belongs to, nil when that is nothing. The caller holds mu.
+func (r *receiver) take(x *session, b []byte, at time.Time) *incoming {
+	r.count.Packets++
+	r.count.Bytes += uint64(len(b))
 	p, ok := split(b, &x.extensions)
 	if !ok {
-		return
+		return nil
 	}
 	if p.hasTCC {
 		r.arrivals.Record(p.ssrc, p.tcc, at.Sub(r.epoch).Microseconds())
 		r.pending = true
 	}
-	repaired := false
-	if x.apt[p.payload] != 0 {
+	second, size := r.series.at(at), uint32(len(b))
+	repaired := x.apt[p.payload] != 0
+	if len(p.body) == 0 || repaired && len(p.body) < 2 {
+		r.count.Padding++
+		r.count.PaddingBytes += uint64(size)
+		second.Padding += size
+	} else if repaired {
+		r.count.Repairs++
+		r.count.RepairBytes += uint64(size)
+		second.Repairs += size
+	} else {
+		second.Media += size
+	}
+	if repaired {
 		if len(p.body) < 2 {
-			r.padding++
-			return
+			return nil
 		}
 		p.payload, p.ssrc, p.sequence, p.body = x.apt[p.payload], r.repairs[p.ssrc], binary.BigEndian.Uint16(p.body), p.body[2:]
-		if repaired = true; p.ssrc == 0 {
+		if p.ssrc == 0 {
 			r.unknown++
-			return
+			return nil
 		}
 	}
 	i := r.incoming[p.ssrc]
@@ -157,19 +188,35 @@ func (x *session) rtp(b []byte, at time.Time) {
 		i = &incoming{ssrc: p.ssrc, holes: make(map[uint32]hole)}
 		r.incoming[p.ssrc] = i
 	}
-	seq, fresh, newest := i.number(p.sequence, at)
+	seq, fresh, newest := i.number(p.sequence, at, repaired)
+	if !repaired && fresh {
+		clock := uint32(90000)
+		if p.payload == x.opus || p.payload == x.red {
+			clock = opusClock
+		}
+		i.report.take(seq, p.stamp, clock, at)
+	}
 	if len(p.body) == 0 {
-		r.padding++
-		return
+		return i
+	}
+	var list []block
+	if p.payload == x.red && x.red != 0 {
+		if list, ok = splitRED(r.blocks[:], p.body); !ok {
+			r.unknown++
+			return i
+		}
+		p.payload, p.body = list[len(list)-1].payload, list[len(list)-1].data
+		list = list[:len(list)-1]
 	}
 	var st stamp
-	if !st.parse(p.body) {
+	behind, ok := st.parse(p.body)
+	if !ok {
 		r.unknown++
-		return
+		return i
 	}
 	s := r.sources[string(st.name)]
 	if s == nil {
-		s = &received{stats: Stats{Source: string(st.name), First: at}}
+		s = &received{stats: Stats{Source: string(st.name), First: at}, keyless: true}
 		r.sources[s.stats.Source] = s
 	}
 	i.of = s
@@ -184,9 +231,14 @@ func (x *session) rtp(b []byte, at time.Time) {
 	} else if r.mids[p.ssrc] != string(p.mid) {
 		s.fault("mid %q of a slot with mid %q", p.mid, r.mids[p.ssrc])
 	}
+	if at := s.series.at(at); repaired {
+		at.Repairs += size
+	} else {
+		at.Media += size
+	}
 	if !fresh {
 		s.stats.Duplicates++
-		return
+		return i
 	}
 	s.stats.Packets++
 	s.stats.Bytes += uint64(len(b))
@@ -204,10 +256,40 @@ func (x *session) rtp(b []byte, at time.Time) {
 	}
 	i.order.take(s, seq, x.codecs[p.payload], &p, &st)
 	s.take(&st, at)
+	if st.height == 0 {
+		if p.payload != x.opus {
+			s.fault("audio of payload type %d", p.payload)
+		}
+		if s.sound == nil {
+			s.sound = new(playout)
+		}
+		s.sound.take(at, p.ssrc, seq, p.stamp, r.heard(x, s, &st, list, behind))
+	}
+	return i
+}
+
+// heard are the frames of a packet of audio: the copies, that of in-band FEC, which is a stamp behind the first, and its own.
+func (r *receiver) heard(x *session, s *received, own *stamp, copies []block, behind []byte) []voice {
+	list := r.voices[:0]
+	var st stamp
+	for _, b := range copies {
+		if _, ok := st.parse(b.data); !ok || string(st.name) != string(own.name) || b.payload != x.opus ||
+			b.ago != int64(int32(own.frame-st.frame))*frameTicks {
+			s.fault("RED: of payload type %d and %d ticks ago is frame %d of %s, in frame %d", b.payload, b.ago, st.frame, st.name, own.frame)
+			continue
+		}
+		list = append(list, voice{frame: st.frame, media: -b.ago, sent: st.sent, how: copied})
+	}
+	if len(behind) >= len(magic) && string(behind[:len(magic)]) == string(magic) {
+		if _, ok := st.parse(behind); ok && st.frame == own.frame-1 && string(st.name) == string(own.name) {
+			list = append(list, voice{frame: st.frame, media: -frameTicks, sent: st.sent, how: fec})
+		}
+	}
+	return append(list, voice{frame: own.frame, sent: own.sent, how: alone})
 }
 
 // number extends a sequence number and finds what is missing.
-func (i *incoming) number(sequence uint16, at time.Time) (seq uint32, fresh, newest bool) {
+func (i *incoming) number(sequence uint16, at time.Time, repaired bool) (seq uint32, fresh, newest bool) {
 	if i.highest == 0 {
 		seq = 1<<16 + uint32(sequence)
 		i.highest = seq
@@ -221,13 +303,32 @@ func (i *incoming) number(sequence uint16, at time.Time) (seq uint32, fresh, new
 	i.window[seq%windowSize] = seq
 	delete(i.holes, seq)
 	if seq <= i.highest {
+		if !repaired {
+			i.late[i.lates%len(i.late)] = uint16(i.highest - seq)
+			i.lates++
+		}
 		return seq, true, false
 	}
-	for n := i.highest + 1; n < seq && len(i.holes) < holesMost; n++ {
-		i.holes[n] = hole{since: at}
+	if seq > i.highest+1 {
+		wait := i.reordering()
+		for n := i.highest + 1; n < seq; n++ {
+			if len(i.holes) >= holesMost {
+				i.flooded = true
+				break
+			}
+			i.holes[n] = hole{since: at, from: n + wait}
+		}
 	}
 	i.highest = seq
 	return seq, true, true
+}
+
+// reordering is the median of how many packets the last ones were too late, 0 when none was.
+func (i *incoming) reordering() uint32 {
+	late := i.late
+	n := min(i.lates, len(late))
+	slices.Sort(late[:n])
+	return uint32(late[n/2])
 }
 
 // packetView is a packet taken apart.
@@ -301,67 +402,4 @@ func split(b []byte, ext *extensions) (p packetView, ok bool) {
 		p.body = p.body[:len(p.body)-n]
 	}
 	return p, true
-}
-
-const (
-	feedbackEvery = 100 * time.Millisecond
-	reportEvery   = time.Second
-)
-
-// feedback tells the bridge what came and asks for what is missing.
-func (x *session) feedback(now time.Time) {
-	r := x.peer.receiver
-	var out []rtcp.Packet
-	r.mu.Lock()
-	if r.pending && now.Sub(r.told) >= feedbackEvery {
-		r.told, r.pending = now, false
-		out = append(out, r.arrivals.BuildFeedbackPacket()...)
-	}
-	var reports []rtcp.ReceptionReport
-	report := now.Sub(r.reported) >= reportEvery
-	for _, i := range r.incoming {
-		var ask []uint16
-		for seq, h := range i.holes {
-			switch {
-			case now.Sub(h.since) > patience:
-				delete(i.holes, seq)
-				if i.of != nil {
-					i.of.stats.Lost++
-				}
-			case now.Sub(h.since) >= reorder && now.Sub(h.asked) >= askAgain && h.times < 8 && x.nacks:
-				h.asked = now
-				h.times++
-				i.holes[seq] = h
-				ask = append(ask, uint16(seq))
-			}
-		}
-		if len(ask) > 0 && i.of != nil && i.of.video {
-			out = append(out, &rtcp.TransportLayerNack{SenderSSRC: x.own, MediaSSRC: i.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(ask)})
-		}
-		if report && len(reports) < 31 {
-			reports = append(reports, rtcp.ReceptionReport{SSRC: i.ssrc, LastSequenceNumber: i.highest})
-		}
-	}
-	if report {
-		r.reported = now
-		if len(reports) > 0 {
-			out = append([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: x.own, Reports: reports}}, out...)
-		}
-	}
-	for _, s := range r.sources {
-		if s.stuck(now) {
-			out = append(out, &rtcp.PictureLossIndication{SenderSSRC: x.own, MediaSSRC: s.stats.SSRC})
-		}
-		s.expire(now)
-	}
-	for ssrc, at := range r.strange {
-		if now.Sub(at.since) > patience {
-			r.sources[at.source].stats.Foreign += at.n
-			delete(r.strange, ssrc)
-		}
-	}
-	r.mu.Unlock()
-	if len(out) > 0 {
-		x.control(out...)
-	}
 }

@@ -31,7 +31,15 @@ func (p *Peer) features() []string {
 	list := []string{
 		nsDisco, nsJingle, "urn:xmpp:jingle:apps:rtp:1", "urn:xmpp:jingle:apps:rtp:audio", "urn:xmpp:jingle:apps:rtp:video",
 		"urn:xmpp:jingle:transports:ice-udp:1", "urn:xmpp:jingle:apps:dtls:0", "urn:xmpp:jingle:transports:dtls-sctp:1", "urn:ietf:rfc:4588",
-		"http://jitsi.org/tcc", "http://jitsi.org/source-name", "http://jitsi.org/receive-multiple-video-streams",
+		"http://jitsi.org/source-name", "http://jitsi.org/receive-multiple-video-streams",
+	}
+	if p.o.REMB > 0 {
+		list = append(list, "http://jitsi.org/remb")
+	} else {
+		list = append(list, "http://jitsi.org/tcc")
+	}
+	if p.o.Audio != nil && p.o.Audio.RED {
+		list = append(list, "http://jitsi.org/opus-red")
 	}
 	if !p.o.XMLSources {
 		list = append(list, "http://jitsi.org/json-encoded-sources")

@@ -17,13 +17,19 @@ import (
 type Audio struct {
 	Level int // -dBov of the audio-level extension (RFC 6464): 0 loudest, 127 and above silence
 	Size  int // bytes of a frame; 0: 80
+
+	RED    bool  // it can do RED (RFC 2198), in both directions
+	Copies []int // how many frames ago the ones were that each packet repeats, if RED was negotiated; nil: it sends plain Opus
+	FEC    bool  // frames have in-band FEC of the one before
 }
 
 // Video is a camera or a screen.
 type Video struct {
 	Codec   Codec
 	Heights []int // of the layers, multiples of 8 up to 2040, rising; nil: 184, 360, 720
-	Sizes   []int // bytes of a delta frame of each layer, a key frame has four times that; nil: 300, 800, 2000
+	Sizes   []int // bytes of a delta frame of each layer, a key frame has six times that; nil: 300, 800, 2000
+	Rates   []int // bits/s of each layer, in an SVC without the ones below; in place of Sizes
+	Caps    []Cap // of the sum of Rates, in the order of time; layers that do not fit are left out
 	Trace   []int // sizes of the frames of the highest layer, in turn, in place of its entry in Sizes
 	FPS     int   // 0: 20
 	Desktop bool  // it is a screen
@@ -56,7 +62,9 @@ type source struct {
 	told   time.Time    // last sender report
 
 	next  time.Time
-	frame int // of the trace
+	begun time.Time // of video
+	frame int       // of the trace
+	rates []int     // of the layers, now
 
 	mu       sync.Mutex  // guards what follows
 	streams  []*outgoing // is replaced, never changed
@@ -81,7 +89,8 @@ type outgoing struct {
 	octets    uint32
 	stamped   uint32 // RTP time of the newest packet
 	history   [][]byte
-	asked     bool // for a key frame
+	asked     bool    // for a key frame
+	earlier   []block // the clock's: the last frames of audio, without offsets, newest last
 }
 
 func newSource(name string, audio *Audio, video *Video) *source {
@@ -91,12 +100,7 @@ func newSource(name string, audio *Audio, video *Video) *source {
 		s.level.Store(int32(audio.Level))
 	} else {
 		v := *video
-		if v.Heights == nil {
-			v.Heights = defaultHeights
-			if v.Desktop {
-				v.Heights = v.Heights[2:]
-			}
-		}
+		v.Heights = v.layers()
 		if v.Sizes == nil {
 			v.Sizes = defaultSizes[len(defaultSizes)-min(len(v.Heights), len(defaultSizes)):]
 		}
@@ -104,6 +108,9 @@ func newSource(name string, audio *Audio, video *Video) *source {
 			v.FPS = 20
 		}
 		s.video = &v
+		if v.Rates != nil {
+			s.rates = make([]int, len(v.Rates))
+		}
 	}
 	s.renew()
 	return s
@@ -127,6 +134,11 @@ func (s *source) renew() {
 			o.encoder = encoder{codec: s.video.Codec, stream: uint8(i), unit: uint16(rand.Uint32N(1 << 15)), number: uint16(rand.Uint32()), tl0: uint8(rand.Uint32())}
 			if o.encoder.heights, o.encoder.sizes = s.video.Heights[i:i+1], s.video.Sizes[i:i+1]; s.video.Codec.layered() {
 				o.encoder.heights, o.encoder.sizes = s.video.Heights, s.video.Sizes
+			}
+			if o.encoder.fps = s.video.FPS; s.rates != nil {
+				if o.encoder.rates = s.rates[i : i+1]; s.video.Codec.layered() {
+					o.encoder.rates = s.rates
+				}
 			}
 		}
 		o.encoder.wanted = true
@@ -186,15 +198,9 @@ func (s *source) tick(x *session, now time.Time) {
 	for !s.next.After(now) {
 		if s.audio != nil {
 			s.next = s.next.Add(audioFrame)
-		} else {
-			s.next = s.next.Add(time.Second / time.Duration(s.video.FPS))
-		}
-		if s.muted.Load() {
-			continue
-		}
-		if s.audio != nil {
 			s.speak(x, now)
 		} else {
+			s.next = s.next.Add(time.Second / time.Duration(s.video.FPS))
 			s.show(x, now)
 		}
 	}
@@ -207,7 +213,11 @@ func (s *source) tick(x *session, now time.Time) {
 func (s *source) speak(x *session, now time.Time) {
 	o := s.outgoing()[0]
 	e := &o.encoder
-	e.frame++
+	e.frame++ // time goes on, muted or not
+	if s.muted.Load() {
+		o.earlier = o.earlier[:0]
+		return
+	}
 	e.packet++
 	st := stamp{packet: e.packet, frame: e.frame, count: 1, key: true, sent: now.UnixNano(), name: []byte(s.name)}
 	size := s.audio.Size
@@ -217,34 +227,66 @@ func (s *source) speak(x *session, now time.Time) {
 	level := min(int(s.level.Load()), 127)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	h := header{payload: x.opus, sequence: o.sequence, stamp: o.base + e.frame*960, ssrc: o.ssrc, mid: midAudio, level: level, hasLevel: true}
-	b := x.appendHeader(x.packet[:0], &h, now)
-	b = append(b, 0xfc) // TOC: a CELT frame of 20 ms
-	x.packet = o.send(x, st.append(b), size+len(b), h.stamp)
+	frame := st.append(append(x.voice[:0], 0xfc)) // TOC: a CELT frame of 20 ms
+	if s.audio.FEC {
+		frame[0] = 0x78 // hybrid: only SILK has FEC
+		before := st
+		before.frame--
+		before.packet--
+		frame = before.append(frame)
+	}
+	for len(frame) < size {
+		frame = append(frame, 0)
+	}
+	x.voice = frame
+	h := header{payload: x.opus, sequence: o.sequence, stamp: o.base + e.frame*frameTicks, ssrc: o.ssrc, mid: midAudio, level: level, hasLevel: true}
+	if s.audio.RED && x.red != 0 && s.audio.Copies != nil {
+		h.payload = x.red
+		frame = o.redundant(x, s.audio.Copies)
+	}
+	x.packet = o.send(x, append(x.appendHeader(x.packet[:0], &h, now), frame...), 0, h.stamp)
+}
+
+// redundant puts copies of earlier frames before x.voice, and keeps it for the next ones.
+func (o *outgoing) redundant(x *session, copies []int) []byte {
+	var list [redMost]block
+	earlier := list[:0]
+	for _, n := range copies {
+		if n > 0 && n <= len(o.earlier) && len(earlier) < redMost-1 {
+			earlier = append(earlier, block{ago: int64(n) * frameTicks, data: o.earlier[len(o.earlier)-n].data})
+		}
+	}
+	x.redundant = appendRED(x.redundant[:0], x.opus, earlier, x.voice)
+	var data []byte
+	if len(o.earlier) == redAgo {
+		data = o.earlier[0].data
+		o.earlier = slices.Delete(o.earlier, 0, 1)
+	}
+	o.earlier = append(o.earlier, block{data: append(data[:0], x.voice...)})
+	return x.redundant
 }
 
 func (s *source) show(x *session, now time.Time) {
 	pt := x.video[s.video.Codec]
-	if pt == 0 {
+	muted := s.muted.Load()
+	if pt == 0 || muted {
+		for _, o := range s.outgoing() {
+			o.mu.Lock()
+			o.base += uint32(90000 / s.video.FPS)
+			o.mu.Unlock()
+		}
 		return
 	}
+	if s.begun.IsZero() {
+		s.begun = now
+	}
 	height := int(s.height.Load())
+	if s.rates != nil {
+		s.video.allot(s.rates, s.video.limit(now.Sub(s.begun)), height)
+	}
 	for i, o := range s.outgoing() {
 		e := &o.encoder
-		switch {
-		case s.video.Codec.layered() && i > 0, height == 0:
-			e.activate(0)
-		case s.video.Codec.layered():
-			n := 1
-			for n < len(e.heights) && (height < 0 || e.heights[n] <= height) {
-				n++
-			}
-			e.activate(n)
-		case i == 0 || height < 0 || e.heights[0] <= height:
-			e.activate(1)
-		default:
-			e.activate(0)
-		}
+		e.activate(s.active(i, height))
 		o.mu.Lock()
 		if o.asked {
 			e.wanted, o.asked = true, false
@@ -261,6 +303,23 @@ func (s *source) show(x *session, now time.Time) {
 		}
 		o.mu.Unlock()
 	}
+}
+
+// active is how many spatial layers a stream has now, when receivers want a height at most; below 0 is any.
+func (s *source) active(stream, height int) (n int) {
+	first, last := stream, stream
+	if s.video.Codec.layered() {
+		if first, last = 0, len(s.video.Heights)-1; stream > 0 {
+			return 0
+		}
+	}
+	for i := first; i <= last; i++ {
+		switch {
+		case s.rates != nil && s.rates[i] > 0, s.rates == nil && height != 0 && (i == 0 || height < 0 || s.video.Heights[i] <= height):
+			n++
+		}
+	}
+	return n
 }
 
 // packets sends a frame. The caller holds o.mu.

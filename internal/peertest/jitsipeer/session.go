@@ -33,7 +33,7 @@ type session struct {
 
 	// What was negotiated; it does not change.
 	extensions extensions
-	opus       uint8
+	opus, red  uint8
 	video      map[Codec]uint8
 	codecs     [128]Codec
 	apt        [128]uint8      // of a payload type of RTX
@@ -42,6 +42,7 @@ type session struct {
 	own        uint32 // sender SSRC of our RTCP
 
 	packet, descriptor []byte // scratch of the clock's goroutine
+	voice, redundant   []byte // scratch too
 	transport          atomic.Uint32
 	stop               func() // of the clock
 }
@@ -83,6 +84,8 @@ func newSession(p *Peer, j *jingle.Jingle) (*session, error) {
 			switch name := strings.ToLower(t.Name); name {
 			case "opus":
 				x.opus = t.ID
+			case "red":
+				x.red = t.ID
 			case "rtx":
 				for _, f := range t.Parameters {
 					if n, err := strconv.ParseUint(f.Value, 10, 7); f.Name == "apt" && err == nil {
@@ -100,7 +103,7 @@ func newSession(p *Peer, j *jingle.Jingle) (*session, error) {
 	if x.leg, err = newLeg(p.o.Loopback); err != nil {
 		return nil, err
 	}
-	x.leg.rtp, x.leg.rtcp = x.rtp, x.rtcp
+	x.leg.rtp, x.leg.rtcp, x.leg.reach = x.rtp, x.rtcp, p.o.Reach
 	x.leg.down = func(reason string) {
 		p.Events.add(Event{Kind: Disconnected, Text: reason})
 		if p.o.Restart {
@@ -268,6 +271,10 @@ func (x *session) rtcp(b []byte, at time.Time) {
 					}
 				}
 			}
+		case *rtcp.SenderReport:
+			x.peer.receiver.reports(p, p.Reports, at)
+		case *rtcp.ReceiverReport:
+			x.peer.receiver.reports(nil, p.Reports, at)
 		case *rtcp.TransportLayerCC:
 			x.peer.feedbacks.Add(1)
 		}

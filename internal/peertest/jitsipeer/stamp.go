@@ -11,7 +11,9 @@ import (
 //	magic (4) | packet (4) | stream (1) | spatial<<4 temporal (1) | key<<7 references (1) | height/8 (1) | frame (4) |
 //	index (2) | count (2) | reference (4) × references | nanoseconds (8) | length of name (1) | name
 //
-// Packets are counted per stream, frames too; the streams of a source are those of its simulcast. Time is the wall clock of
+// Audio with in-band FEC has a second one right behind the first, that of the frame before.
+//
+// Packets are counted per stream, frames too, those of audio in time also while it is muted; the streams of a source are those of its simulcast. Time is the wall clock of
 // the sender: latency means something on one machine only.
 type stamp struct {
 	packet     uint32
@@ -55,15 +57,15 @@ func (s *stamp) append(b []byte) []byte {
 	return append(append(b, byte(len(s.name))), s.name...)
 }
 
-// parse finds a stamp in a payload.
-func (s *stamp) parse(payload []byte) bool {
+// parse finds a stamp in a payload; what is behind it may be the next one.
+func (s *stamp) parse(payload []byte) (behind []byte, ok bool) {
 	at := bytes.Index(payload[:min(len(payload), stampSearch)], magic)
 	if at < 0 {
-		return false
+		return nil, false
 	}
 	b := payload[at:]
 	if len(b) < stampFixed {
-		return false
+		return nil, false
 	}
 	*s = stamp{
 		packet: binary.BigEndian.Uint32(b[4:]), stream: b[8], spatial: b[9] >> 4, temporal: b[9] & 15, key: b[10]&0x80 != 0,
@@ -72,7 +74,7 @@ func (s *stamp) parse(payload []byte) bool {
 	}
 	b = b[20:]
 	if s.refs > len(s.references) || len(b) < 4*s.refs+9 || s.count == 0 || s.index >= s.count {
-		return false
+		return nil, false
 	}
 	for i := range s.refs {
 		s.references[i] = binary.BigEndian.Uint32(b[4*i:])
@@ -81,8 +83,8 @@ func (s *stamp) parse(payload []byte) bool {
 	s.sent = int64(binary.BigEndian.Uint64(b))
 	n := int(b[8])
 	if n > maxName || len(b) < 9+n {
-		return false
+		return nil, false
 	}
 	s.name = b[9 : 9+n]
-	return true
+	return b[9+n:], true
 }

@@ -1,6 +1,9 @@
 package jitsipeer
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Stats are what came of one source.
 type Stats struct {
@@ -25,6 +28,19 @@ type Stats struct {
 	Last       time.Time     // of the newest decodable frame
 	Gap        time.Duration // the longest time between two decodable frames
 	Latency    Latency       // from sender to receiver
+	Played     Played        // of audio
+	Shown      Shown         // of video
+}
+
+// Transport is what came over the transport of a peer, and what its receiver asked for.
+type Transport struct {
+	Packets, Bytes        uint64 // of RTP, with what follows
+	Repairs, RepairBytes  uint64 // of retransmission streams, whether the packet was missing or not
+	Padding, PaddingBytes uint64 // without payload
+	NACKs, Nacked         uint64 // messages; sequence numbers in them, those that were asked for again too
+	PLIs                  uint64
+	Feedbacks             uint64 // transport-wide
+	RTT                   time.Duration
 }
 
 // Latency is a histogram of times, in steps of about a tenth.
@@ -58,6 +74,10 @@ func (l *Latency) add(d time.Duration) {
 	l.counts[low]++
 	l.n++
 	l.Max = max(l.Max, d)
+}
+
+func (l Latency) String() string {
+	return fmt.Sprintf("%v, of 95 %% %v, at most %v", l.Quantile(0.5), l.Quantile(0.95), l.Max)
 }
 
 // Quantile returns the time below which this part of the packets is, 0 without any.

@@ -1,0 +1,146 @@
+package network
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/internal/netem"
+)
+
+func TestCasesAreSound(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, c := range cases {
+		if seen[c.Name] || c.Title == "" || len(c.Flows) == 0 || len(c.Down) == 0 {
+			t.Errorf("case %q", c.Name)
+		}
+		seen[c.Name] = true
+		for _, s := range []netem.Schedule{c.Down, c.Up} {
+			for i, step := range s {
+				if i == 0 && step.At != 0 || i > 0 && step.At <= s[i-1].At || step.At >= c.Length || step.Rate <= 0 {
+					t.Errorf("case %s: step %d", c.Name, i)
+				}
+			}
+		}
+		if c.settled() > c.Length*2/3 {
+			t.Errorf("case %s: no time to see who gets what", c.Name)
+		}
+	}
+}
+
+func TestCasesAreScaled(t *testing.T) {
+	c := cases[slices.IndexFunc(cases, func(c Case) bool { return c.Name == "5.8" })].scaled(60 * second)
+	if c.Length != time.Minute || c.Flows[0].Pause != 20*second || c.Flows[0].Resume != 30*second || c.Flows[0].Delay != usual {
+		t.Errorf("%+v", c)
+	}
+	c = cases[0].scaled(50 * second)
+	if c.Down[2] != (netem.Step{At: 30 * second, Rate: 600 * kbit}) || cases[0].Down[2].At != 60*second {
+		t.Errorf("%+v", c.Down)
+	}
+	var got []action
+	got = (&Case{Flows: []Flow{{Start: 9}, {Pause: 4, Resume: 7}}}).actions()
+	if want := []action{{0, 1, -1}, {4, 1, 0}, {7, 1, -1}, {9, 0, -1}}; !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	good := Options{Cases: []string{"5.1"}, Duration: 10 * time.Second, Senders: 1, Queue: 1, Codec: "VP8"}
+	if list, builds, err := good.chosen(); err != nil || len(list) != 1 || len(builds) != 1 || list[0].Length != 10*time.Second {
+		t.Errorf("%v %v %v", list, builds, err)
+	}
+	rfc := good
+	rfc.Duration = 0
+	if list, _, _ := rfc.chosen(); list[0].Length != 100*time.Second {
+		t.Error(list[0].Length)
+	}
+	for want, o := range map[string]Options{
+		"no case":      {Cases: []string{"5.9"}, Senders: 1, Queue: 1},
+		"takes --tun":  {Cases: []string{"5.6"}, Senders: 1, Queue: 1},
+		"senders":      {Cases: []string{"5.1"}, Senders: 9, Queue: 1},
+		"marks with":   {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Mark: 1},
+		"a queue":      {Cases: []string{"5.1"}, Senders: 1},
+		"5 s":          {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Duration: time.Second},
+		"are called":   {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Binary: []string{"a=/x", "a=/y"}},
+		`no case "5.9`: {Cases: []string{"5.1", "5.9"}, Senders: 1, Queue: 1},
+	} {
+		if _, _, err := o.chosen(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	all := Options{Cases: []string{"all"}, Senders: 1, Queue: 1}
+	if list, _, _ := all.chosen(); len(list) != len(cases)-2 || slices.ContainsFunc(list, func(c Case) bool { return c.Long+c.Short > 0 }) {
+		t.Errorf("%d cases without TUN", len(list))
+	}
+	all.TUN = true
+	if list, _, _ := all.chosen(); len(list) != len(cases) {
+		t.Errorf("%d cases with TUN", len(list))
+	}
+}
+
+func TestClassesArePayloadTypes(t *testing.T) {
+	rtp := func(pt byte) []byte { return append([]byte{0x90, pt}, make([]byte, 30)...) }
+	ip := func(protocol byte, b []byte) []byte {
+		head := make([]byte, 28)
+		head[0], head[9] = 0x45, protocol
+		return append(head, b...)
+	}
+	for name, c := range map[string]struct {
+		b    []byte
+		want int
+	}{
+		"VP8": {rtp(100), classMedia}, "with marker": {rtp(100 | 0x80), classMedia}, "Opus": {rtp(111), classMedia},
+		"RTX of VP8": {rtp(96), classRepair}, "RTX of AV1 with marker": {rtp(42 | 0x80), classRepair},
+		"RTCP": {rtp(200), classOther}, "STUN": {append([]byte{0, 1}, make([]byte, 30)...), classOther},
+		"DTLS": {append([]byte{22, 254}, make([]byte, 30)...), classOther}, "short": {[]byte{0x90, 100}, classOther}, "nothing": {nil, classOther},
+	} {
+		if got := classifyUDP(c.b); got != c.want {
+			t.Errorf("%s: %d", name, got)
+		}
+		if got := classifyIP(ip(17, c.b)); got != c.want {
+			t.Errorf("%s in IP: %d", name, got)
+		}
+		if got := classifyIP(ip(6, c.b)); got != classOther {
+			t.Errorf("%s in TCP: %d", name, got)
+		}
+	}
+	if classifyIP(append([]byte{0x4f}, ip(17, rtp(96))[1:]...)) == classRepair {
+		t.Error("options of the header are taken for the payload")
+	}
+}
+
+func FuzzClassify(f *testing.F) {
+	f.Add([]byte{0x45, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, 10, 78, 0, 1, 10, 78, 0, 2, 0, 1, 0, 2, 0, 20, 0, 0, 0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0x4f, 17})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if c := classifyIP(b); c != classOther && (len(b) < 40 || b[9] != 17) {
+			t.Fatal("media that is none")
+		}
+	})
+}
+
+// A member answers each order, also those that it cannot do.
+func TestMemberAnswersEachOrder(t *testing.T) {
+	h := inside(context.Background())
+	h.nick = "somebody"
+	for do, want := range map[string]string{"want": "not there yet", "media": "not there yet", "dance": "not there yet"} {
+		if _, err := h.ask(order{Do: do}); err == nil || !strings.Contains(err.Error(), "somebody, "+do+": "+want) {
+			t.Errorf("%s: %v", do, err)
+		}
+	}
+	if _, err := h.ask(order{Do: "join", Spec: memberSpec{URL: "ws://127.0.0.1:1/x", Room: "r"}}); err == nil {
+		t.Error("joined nothing")
+	}
+	if err := h.end(); err != nil {
+		t.Error(err)
+	}
+	if _, err := h.ask(order{Do: "report"}); err == nil {
+		t.Error("a member that has ended answers")
+	}
+	if err := Member(t.Context(), strings.NewReader("{nonsense"), io.Discard); err == nil {
+		t.Error("nonsense is an order")
+	}
+}

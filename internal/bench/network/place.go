@@ -1,0 +1,184 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+
+	"parley/internal/netem"
+)
+
+// place is where a server and its members are, and what lies between them.
+type place struct {
+	ctx    context.Context
+	driver *netem.Driver
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+	binary string // of members that are processes
+
+	router *netem.Router // nil: everything on loopback
+	home   *netem.Host   // of the server
+	near   *netem.Host   // of those who send
+	server *server
+
+	members []*handle
+	relays  []*netem.Relay
+	doors   []net.Listener // to the server's signalling
+}
+
+// Addresses of the hosts: the server, those who send, then the receivers.
+func address(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 78, 0, byte(n + 1)}) }
+
+// newPlace starts the server of a binary.
+func newPlace(ctx context.Context, binary, members, dir string, tun bool, seed uint64) (p *place, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	p = &place{ctx: ctx, stop: stop, binary: members}
+	if p.driver, err = netem.NewDriver(); err != nil {
+		stop()
+		return nil, err
+	}
+	p.done.Go(func() { p.driver.Run(ctx) })
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+			p = nil
+		}
+	}()
+	if tun {
+		p.router = netem.NewRouter(p.driver)
+		if p.home, err = p.router.Host(address(0)); err != nil {
+			return p, err
+		}
+		if p.near, err = p.router.Host(address(1)); err != nil {
+			return p, err
+		}
+		p.router.Connect(p.near, p.home, netem.Ways{Up: netem.NewPath(nil, netem.Line{}, seed), Down: netem.NewPath(nil, netem.Line{}, seed)})
+	}
+	if p.server, err = startServer(ctx, binary, dir, p.home); err != nil {
+		return p, err
+	}
+	if tun {
+		err = p.door(p.near)
+	}
+	return p, err
+}
+
+// sender starts a member that has no path.
+func (p *place) sender(spec memberSpec) (*handle, error) { return p.start(p.near, spec) }
+
+// receiver starts a member behind a path; n counts receivers.
+func (p *place) receiver(n int, spec memberSpec, w netem.Ways) (*handle, error) {
+	if p.router == nil {
+		w.Classify = classifyUDP
+		r, err := netem.NewRelay(p.driver, p.server.media, w)
+		if err != nil {
+			return nil, err
+		}
+		p.relays = append(p.relays, r)
+		spec.Reach = r.Addr()
+		return p.start(nil, spec)
+	}
+	host, err := p.host(n, w)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.door(host); err != nil {
+		return nil, err
+	}
+	return p.start(host, spec)
+}
+
+// host makes a host behind a path.
+func (p *place) host(n int, w netem.Ways) (*netem.Host, error) {
+	host, err := p.router.Host(address(2 + n))
+	if err != nil {
+		return nil, err
+	}
+	w.Classify = classifyIP
+	p.router.Connect(host, p.home, w)
+	return host, nil
+}
+
+// start starts a member and lets it join.
+func (p *place) start(host *netem.Host, spec memberSpec) (h *handle, err error) {
+	if host == nil {
+		h = inside(p.ctx)
+		spec.Loopback = true
+	} else if h, err = outside(host.Namespace, p.binary); err != nil {
+		return nil, err
+	}
+	h.nick = spec.Nick
+	context.AfterFunc(p.ctx, h.abandon)
+	p.members = append(p.members, h)
+	spec.URL, spec.Domain = p.server.url(), p.server.domain
+	_, err = h.ask(order{Do: "join", Spec: spec})
+	return h, err
+}
+
+// door lets a host's members reach the signalling at the address that it has on the server's host, beside the path.
+func (p *place) door(host *netem.Host) error {
+	l, err := host.Listen(p.server.http.String())
+	if err != nil {
+		return err
+	}
+	p.doors = append(p.doors, l)
+	p.done.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.done.Go(func() { p.through(c) })
+		}
+	})
+	return nil
+}
+
+// through carries a connection of signalling.
+func (p *place) through(c net.Conn) {
+	defer c.Close()
+	s, err := p.home.Dial(p.ctx, p.server.http.String())
+	if err != nil {
+		return
+	}
+	defer s.Close()
+	defer context.AfterFunc(p.ctx, func() { c.Close(); s.Close() })()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		io.Copy(s, c)
+		s.Close()
+	}()
+	io.Copy(c, s)
+	c.Close()
+	<-ended
+}
+
+// close ends everybody and everything, and waits for it.
+func (p *place) close() error {
+	var all []error
+	var wait sync.WaitGroup
+	errs := make([]error, len(p.members))
+	for i, h := range p.members {
+		wait.Go(func() { errs[i] = h.end() })
+	}
+	wait.Wait()
+	for _, l := range p.doors {
+		l.Close()
+	}
+	if p.server != nil {
+		all = append(all, p.server.stop())
+	}
+	p.stop()
+	for _, r := range p.relays {
+		r.Close()
+	}
+	if p.router != nil {
+		p.router.Close()
+	}
+	p.done.Wait()
+	return errors.Join(append(all, errs...)...)
+}
