@@ -125,7 +125,7 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 	if s.octets += uint32(len(p.Payload()) - skip); h.Payload != nil {
 		s.octets += uint32(len(h.Payload) - len(p.Payload()))
 	}
-	s.sent, s.sentAt = true, p.at
+	s.sent, s.sentAt, s.whole = true, p.at, h.Marker
 }
 
 // renumber writes the numbers of a note into a payload.

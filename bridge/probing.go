@@ -68,43 +68,51 @@ func (o *egress) fill(b *udp.Batch, leg Leg, d *dialect) {
 		p.on, p.done = false, p.ask.ID // there is nothing to probe with
 		return
 	}
-	for back := uint16(1); p.credit > 0 && back < paddingSeen; back++ {
+	for back := uint16(1); s.rtx != 0 && p.credit > 0 && back < paddingSeen; back++ {
 		s.repair(b, leg, d, s.order.Next()-back)
 	}
 	for n := 0; p.credit > 0 && n < paddingSeen && s.pad(b, leg, d); n++ {
 	}
 }
 
-// filler is a slot whose packets can be sent again.
-func (o *egress) filler() *slot {
+// filler is a slot whose packets can be sent again, or at least one that has sent something.
+func (o *egress) filler() (best *slot) {
 	for _, s := range o.video {
-		if s.current != nil && s.rtx != 0 && s.sent {
+		switch {
+		case !s.sent:
+		case s.current != nil && s.rtx != 0:
 			return s
+		case best == nil || best.rtx == 0 && s.rtx != 0 || best.rtx == 0 && s.whole && !best.whole:
+			best = s
 		}
 	}
-	return nil
+	return best
 }
 
-// pad sends a packet of padding on the SSRC of the slot's retransmissions.
+// pad sends a packet of padding: on the SSRC of the slot's retransmissions, or where there is none in between two frames.
 func (s *slot) pad(b *udp.Batch, leg Leg, d *dialect) bool {
-	out := &s.receiver.out
-	again := d.rtx[s.payload]
-	if again == 0 {
+	out, h := &s.receiver.out, &s.receiver.out.header
+	*h = rtp.Header{PayloadType: d.rtx[s.payload], SSRC: s.rtx, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
+		Sequence: s.repairs, Timestamp: s.order.Newest(), TransportCC: out.sequence}
+	media := s.rtx == 0 || h.PayloadType == 0
+	if media && (!s.whole || s.payload == 0) {
 		return false
 	}
 	room := leg.Reserve(paddingMost + growth)
 	if room == nil {
 		return false
 	}
-	h := &out.header
-	*h = rtp.Header{PayloadType: again, SSRC: s.rtx, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
-		Sequence: s.repairs, Timestamp: s.order.Newest(), TransportCC: out.sequence}
+	if media {
+		place := s.order.Fill()
+		h.PayloadType, h.SSRC, h.Sequence, h.Timestamp = s.payload, s.ssrc, place.Sequence, place.Timestamp
+	} else {
+		s.repairs++
+	}
 	w, err := d.rewrite.WritePadding(room, h, paddingMost)
 	if err != nil {
-		leg.Commit(b, 0, s.rtx, false)
+		leg.Commit(b, 0, h.SSRC, false)
 		return false
 	}
-	s.repairs++
-	out.depart(b, leg, &w, s.rtx, true)
+	out.depart(b, leg, &w, h.SSRC, true)
 	return true
 }

@@ -50,6 +50,7 @@ type slot struct {
 	clock    uint32 // and its clock rate; 0: nothing was sent since it turned to the stream
 	sentAt   time.Time
 	sent     bool // something, ever
+	whole    bool // up to the end of a frame
 	packets  uint32
 	octets   uint32
 

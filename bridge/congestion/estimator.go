@@ -27,7 +27,8 @@ type Packet struct {
 }
 
 // Probe is a cluster of packets that the owner is asked to send now, media first and the rest filled with retransmissions or
-// padding: at Rate, until both Packets and For are reached. All that leave meanwhile carry its ID. The zero Probe asks for nothing.
+// padding, in packets of the sizes that it likes: at Rate, until both Packets and For are reached. All that leave meanwhile carry
+// its ID. The zero Probe asks for nothing.
 type Probe struct {
 	ID      uint8
 	Rate    Bitrate
@@ -38,7 +39,7 @@ type Probe struct {
 // State is what is known of a path.
 type State struct {
 	Rate  Bitrate // that may be sent
-	Probe Probe   // to be sent now, the same until it was sent; see Probe
+	Probe Probe   // to be sent now, the same until it was sent
 
 	Acknowledged Bitrate       // what lately arrived; 0: not known
 	Loss         float64       // part of the packets of about the last second that did not arrive

@@ -31,6 +31,7 @@ type GCC struct {
 	goal    float64 // rate of before an outage or a pause, to be probed for; 0: none
 	defied  int     // probes above what loss leaves room for
 	free    bool    // as much is sent as may be
+	use     usage   // what the queue did at the newest packet
 
 	sentAt    time.Duration // of the newest packet
 	heardAt   time.Duration // of the newest feedback
@@ -149,7 +150,7 @@ func (g *GCC) Tick(at time.Duration) State {
 		}
 	}
 	if g.silentFor == 0 {
-		g.probe(g.trend.usage, at)
+		g.probe(g.use, at)
 	}
 	return g.State()
 }

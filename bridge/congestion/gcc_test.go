@@ -97,6 +97,34 @@ func TestNothingIsProbedThatNobodyWants(t *testing.T) {
 	}
 }
 
+func TestRateThatIsEnoughIsNotProbed(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.e.Demand(990_000)
+	p.steady(990_000, 20*second, func(int) time.Duration {
+		if id := p.e.State().Probe.ID; id != 0 {
+			t.Fatalf("probe %d at a rate of %d", id, p.e.State().Rate)
+		}
+		return 50 * ms
+	})
+}
+
+// An owner that goes on with the ID of a cluster that is complete adds nothing to it.
+func TestClusterThatIsCompleteTakesNoMore(t *testing.T) {
+	p := newPath(t, Config{})
+	p.send(1, 1000, 5*ms, always(50*ms))
+	id := p.e.State().Probe.ID
+	p.send(20, 1000, 5*ms, always(50*ms))
+	if p.e.State().Probe.ID != 0 {
+		t.Fatal("not complete")
+	}
+	p.number++
+	p.e.Sent(Packet{Number: p.number, At: p.now + ms, Size: 1000, Probe: id})
+	n, _ := p.e.history.order.Newest()
+	if got := p.e.history.find(n).probe; got != 0 {
+		t.Errorf("taken for one of cluster %d", got)
+	}
+}
+
 func TestRateDoesNotGrowWhileLittleIsSent(t *testing.T) {
 	p := newPath(t, Config{})
 	p.e.Demand(0)
@@ -118,6 +146,7 @@ func TestGrowingDelayCutsToWhatArrives(t *testing.T) {
 	p.e.Demand(0)
 	p.steady(1_000_000, 3*second, always(50*ms))
 	before := p.e.State().Rate
+	p.e.losses.before = 5e6
 	d := 50 * ms
 	for range 10 { // the path carries two thirds of what is sent
 		p.steady(1_000_000, 100*ms, func(int) time.Duration { d += 4 * ms; return d })
@@ -125,6 +154,9 @@ func TestGrowingDelayCutsToWhatArrives(t *testing.T) {
 	s := p.e.State()
 	if s.Rate > before*6/10 || s.Rate < before*2/10 {
 		t.Errorf("from %d to %d", before, s.Rate)
+	}
+	if before := p.e.losses.before; before > 1e6 {
+		t.Errorf("an experiment with the rate would restore %v", before)
 	}
 	if s.Limit != LimitDelay && s.Limit != LimitApplication || s.Delay < 150*ms {
 		t.Errorf("limit %v, delay %v", s.Limit, s.Delay)
@@ -142,6 +174,36 @@ func TestConstantDelayOfAnyReceiverClockCutsNothing(t *testing.T) {
 		}
 		if s.RTT < 50*ms || s.RTT > 250*ms || s.MinRTT < 50*ms || s.MinRTT > s.RTT {
 			t.Errorf("round trip %v, least %v", s.RTT, s.MinRTT)
+		}
+	}
+}
+
+func TestAnotherReceiverClockIsNoQueue(t *testing.T) {
+	for _, jump := range []time.Duration{time.Hour, -30 * time.Minute, 2 * time.Minute} {
+		p := newPath(t, Config{Start: 1_000_000})
+		p.e.Demand(0)
+		p.steady(1_000_000, 5*second, always(50*ms))
+		p.clock += jump
+		p.arrivals = rtp.Arrivals{}
+		before := p.e.State().Rate
+		s := p.steady(1_000_000, 5*second, always(50*ms))
+		if s.Rate < before || s.Delay > 5*ms || s.Loss != 0 {
+			t.Errorf("jump of %v: %+v, before %d", jump, s, before)
+		}
+	}
+}
+
+func TestRateDoesNotRiseIntoDoubt(t *testing.T) {
+	for _, doubt := range []float64{0, 1} {
+		p := newPath(t, Config{Start: 1_000_000})
+		p.e.Demand(0)
+		p.steady(1_000_000, 2*second, always(50*ms))
+		before := p.e.State().Rate
+		p.send(30, 1000, 4*ms, always(50*ms)) // all that may be sent
+		p.e.losses.doubt, p.e.losses.open = doubt, false
+		b, _ := p.arrivals.Append(nil, 1, 2, 1200)
+		if s := p.e.Report(parse(b), p.now); (s.Rate > before) != (doubt == 0) {
+			t.Errorf("from %d to %d, doubt %v", before, s.Rate, doubt)
 		}
 	}
 }
@@ -190,6 +252,27 @@ func TestReportsOutOfOrder(t *testing.T) {
 	s := p.e.State()
 	if s.Loss != 0 || s.Acknowledged < 850_000 || s.Acknowledged > 1_150_000 || s.Rate < 900_000 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// After overuse, reports that tell nothing new do not cut again and again.
+func TestReportsWithoutNewsChangeNothing(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.e.Demand(0)
+	p.steady(1_000_000, 3*second, always(50*ms))
+	d := 50 * ms
+	p.steady(1_000_000, 600*ms, func(int) time.Duration { d += 4 * ms; return d })
+	p.send(20, 1000, 8*ms, func(int) time.Duration { d += 4 * ms; return d })
+	b, _ := p.arrivals.Append(nil, 1, 2, 1200)
+	before := p.e.Report(parse(b), p.now)
+	if p.e.trend.usage != overuse {
+		t.Fatal("no overuse")
+	}
+	for range 10 {
+		p.now += 250 * ms
+		if s := p.e.Report(parse(b), p.now); s.Rate != before.Rate {
+			t.Fatalf("from %d to %d", before.Rate, s.Rate)
+		}
 	}
 }
 

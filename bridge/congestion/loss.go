@@ -16,7 +16,7 @@ const (
 	suspicion      = 4   // by which the likelihood's logarithm must be better with a capacity than without not to rise ...
 	evidence       = 8   // by which the likelihood's logarithm must be better with a capacity than without
 	candidateLeast = 0.1 // of the highest rate observed
-	candidateStep  = 0.92
+	candidateStep  = 0.88
 	tolerance      = 0.02 // more loss than inherent that does not confirm a bound
 	relief         = 1.05 // growth of the bound by each observation that does not confirm it
 	surprise       = 0.05 // more loss than before in two observations ...
@@ -24,7 +24,7 @@ const (
 	trial          = 2    // observations that an experiment lasts
 	trialPart      = 0.9  // of what arrived is sent meanwhile
 	unlikely       = 1e-4
-	maximisation   = 4 // steps
+	maximisation   = 3 // steps
 )
 
 // observation is what became of the packets of a quarter of a second.

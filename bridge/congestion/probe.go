@@ -123,7 +123,7 @@ func (g *GCC) probe(u usage, at time.Duration) {
 		}
 		g.clamp()
 	}
-	if !p.idle() || u == overuse || g.drain.on || g.delay > probeQueue+2*g.jitter && !c.contested || c.decreased > 0 && at-c.decreased < probeQuiet {
+	if !p.idle() || u == overuse || g.delay > probeQueue+2*g.jitter && !c.contested || c.decreased > 0 && at-c.decreased < probeQuiet {
 		return
 	}
 	to := 0.0

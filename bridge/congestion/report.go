@@ -32,7 +32,7 @@ func (g *GCC) Report(f *rtp.TransportFeedback, at time.Duration) State {
 
 	first := g.history.number(f.Base)
 	lacking := g.assume(first)
-	use, worst := g.trend.usage, normal
+	worst := normal
 	var last *sent
 	for a, ok := f.Next(); ok; a, ok = f.Next() {
 		n := first + int64(a.Sequence-f.Base)
@@ -53,32 +53,37 @@ func (g *GCC) Report(f *rtp.TransportFeedback, at time.Duration) State {
 			g.arrived.fill(arrival, lacking)
 			lacking = 0
 		}
-		if use = g.came(p, arrival, at); use == overuse {
+		if g.use = g.came(p, arrival, at); g.use == overuse {
 			worst = overuse
 		}
 		if last == nil || p.at >= last.at {
 			last = p
 		}
 	}
-	if worst != overuse {
-		worst = use
-	}
-	if last != nil {
-		g.roundTrip(at-last.at, at)
-	}
 	g.measure(at)
-	acknowledged, _ := g.arrived.rate()
-	if g.drain.on && worst == overuse && at-g.drain.since > g.leastRTT.value()+g.drain.from {
-		worst = underuse // what arrives now is the half that is sent while the queue empties
+	if last != nil {
+		if worst != overuse {
+			worst = g.use
+		}
+		g.roundTrip(at-last.at, at)
+		g.steer(worst, at)
 	}
-	g.control.update(worst, acknowledged, g.rtt, at, g.free && g.control.rate < g.losses.room())
-	if worst == overuse {
-		g.losses.before = min(g.losses.before, g.control.rate) // what was cut for a queue does not come back
-	}
-	g.empty(worst, at)
-	g.probe(worst, at)
+	g.probe(g.use, at)
 	g.clamp()
 	return g.State()
+}
+
+// steer sets the rate by what the queue did while the packets of a report were on the way.
+func (g *GCC) steer(u usage, at time.Duration) {
+	if g.drain.on && u == overuse && at-g.drain.since > g.leastRTT.value()+g.drain.from {
+		u = underuse // what arrives now is the half that is sent while the queue empties
+	}
+	acknowledged, _ := g.arrived.rate()
+	g.control.update(u, acknowledged, g.rtt, at, g.free && g.control.rate < g.losses.room())
+	if u == overuse {
+		g.losses.before = min(g.losses.before, g.control.rate) // what was cut for a queue does not come back
+	}
+	g.empty(u, at)
 }
 
 // follow extends the receiver's clock by the reference time of a report. A clock that jumps is another clock.
@@ -143,9 +148,6 @@ func (g *GCC) came(p *sent, arrival, at time.Duration) usage {
 	}
 
 	transit := arrival - p.at
-	if !g.transit.begun { // the receiver's clock is any
-		g.before, g.delay = transit, 0
-	}
 	g.transit.add(transit, at)
 	g.jitter += (min((transit-g.before).Abs(), jitterMost) - g.jitter) / 32
 	g.before = transit

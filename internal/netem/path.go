@@ -9,12 +9,27 @@ import (
 type Line struct {
 	Delay  time.Duration // propagation
 	Jitter time.Duration // each packet takes up to so much longer, uniformly distributed
-	Loose  bool          // jitter may change the order of packets; else a packet waits for those before it
+	Shifts []Shift       // delay that comes and goes, in order
+	Loose  bool          // jitter or a shift may change the order of packets; else a packet waits for those before it
 	Loss   Loss
 
 	Reorder   float64       // share of packets that are held back, so that later ones overtake them
 	ReorderBy time.Duration // how long
 	Duplicate float64       // share of packets that come twice
+}
+
+// Shift is how much longer packets take that reach the line from a time on.
+type Shift struct{ At, By time.Duration }
+
+// shift is that of a time.
+func (l *Line) shift(at time.Duration) (by time.Duration) {
+	for _, s := range l.Shifts {
+		if s.At > at {
+			break
+		}
+		by = s.By
+	}
+	return by
 }
 
 // Path is one direction of one flow. Bottleneck may be nil, and may be that of other paths too. Record may be nil.
@@ -63,7 +78,7 @@ func (p *Path) Pass(now time.Duration, size, class int) (f Fate) {
 	if lost {
 		return f
 	}
-	at += p.line.Delay + time.Duration(jitter*float64(p.line.Jitter))
+	at += p.line.shift(at) + p.line.Delay + time.Duration(jitter*float64(p.line.Jitter))
 	if held < p.line.Reorder {
 		at += p.line.ReorderBy
 	} else {

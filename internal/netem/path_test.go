@@ -200,7 +200,11 @@ func TestLossesAreAsOften(t *testing.T) {
 			t.Errorf("states with shares: %v, want %v", p, want)
 		}
 	}
-	lost, bursts := pattern(Loss{Burst: Burst{Length: 3, Every: 60}}, 1)
+	lost, bursts := pattern(Loss{Random: 0.05, States: States{ToBad: 0.025, ToGood: 0.25, LossBad: 1}}, 1)
+	if p, want := float64(lost)/n, 1-0.95*10/11; math.Abs(p-want) > 0.006 {
+		t.Errorf("two kinds together: %v, want %v", p, want)
+	}
+	lost, bursts = pattern(Loss{Burst: Burst{Length: 3, Every: 60}}, 1)
 	if lost != n/60*3 || slices.ContainsFunc(bursts, func(b int) bool { return b != 3 }) {
 		t.Errorf("bursts: %d lost", lost)
 	}
@@ -235,6 +239,27 @@ func TestJitterKeepsTheOrderUnlessLoose(t *testing.T) {
 			t.Errorf("%v overtake", float64(swapped)/n)
 		case loose && (mean < 14500*time.Microsecond || mean > 15500*time.Microsecond):
 			t.Errorf("%v on average", mean)
+		}
+	}
+}
+
+func TestShiftDelaysForATime(t *testing.T) {
+	line := Line{Delay: 20 * ms, Shifts: []Shift{{100 * ms, 300 * ms}, {200 * ms, 10 * ms}}}
+	for _, line.Loose = range []bool{true, false} {
+		for i, f := range run(NewPath(nil, line, 1), 60, 100, 10*ms) {
+			at := time.Duration(i) * 10 * ms
+			want := at + 20*ms
+			switch {
+			case at >= 200*ms:
+				if want += 10 * ms; !line.Loose {
+					want = max(want, 190*ms+320*ms) // behind the last that took longer
+				}
+			case at >= 100*ms:
+				want += 300 * ms
+			}
+			if f.Arrivals[0] != want {
+				t.Fatalf("loose %v: what is sent at %v arrives at %v, want %v", line.Loose, at, f.Arrivals[0], want)
+			}
 		}
 	}
 }
@@ -297,7 +322,7 @@ func TestRecordBeginsAnew(t *testing.T) {
 	p.Record = &r
 	p.Pass(0, 1250, 3)
 	r.Reset(time.Second)
-	p.Pass(900*ms, 1250, 1) // before the begin: arrives after it, and only that is seen
+	p.Pass(950*ms, 1250, 1) // before the begin: arrives after it, and only that is seen
 	p.Pass(time.Second, 1250, 2)
 	p.Pass(time.Second, 1000, 3)
 	if r.Packets != 2 || r.Bytes != [4]int{0, 0, 1250, 1000} || r.Lost != 1 || r.Marked != 1 {
@@ -305,6 +330,11 @@ func TestRecordBeginsAnew(t *testing.T) {
 	}
 	if in := r.Intervals; len(in) != 3 || in[0].Offered != 2250 || in[0].Lost != 1 || in[0].Wait != 10*ms || in[2].Delivered != 1250 {
 		t.Errorf("%+v", in)
+	}
+	for to, want := range map[time.Duration]time.Duration{time.Second: 0, 1001 * ms: 10 * ms} {
+		if q := r.Queueing(0, to, 1); q != want {
+			t.Errorf("until %v packets wait %v, want %v", to, q, want)
+		}
 	}
 	if d := r.Delivered(time.Second, 1200*ms); d != 0 {
 		t.Errorf("%v before the delay has passed", d)

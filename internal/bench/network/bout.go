@@ -16,6 +16,8 @@ type lines struct {
 	queue    netem.Queue
 	mark     time.Duration
 	down, up *netem.Bottleneck
+	uplink   *netem.Bottleneck // of the first sender
+	sender   netem.Ways
 	flows    []netem.Ways
 	load     netem.Ways // of TCP, or of cross traffic
 	records  []*netem.Record
@@ -24,10 +26,11 @@ type lines struct {
 
 // lay makes the paths as they are at the case's begin, without losses.
 func (o *Options) lay(c Case, seed uint64) *lines {
-	l := &lines{queue: netem.Queue{Time: o.Queue, Packets: o.Packets}, mark: o.Mark, down: new(netem.Bottleneck), up: new(netem.Bottleneck), loads: new(netem.Record)}
+	l := &lines{queue: netem.Queue{Time: o.Queue, Packets: o.Packets}, mark: o.Mark, down: new(netem.Bottleneck), up: new(netem.Bottleneck), uplink: new(netem.Bottleneck), loads: new(netem.Record)}
 	first := func(s netem.Schedule) netem.Schedule { return s[:min(len(s), 1)] }
 	l.down.Change(first(c.Down), l.queue, l.mark)
 	l.up.Change(first(c.Up), l.queue, l.mark)
+	l.uplink.Change(first(c.Uplink), l.queue, l.mark)
 	ways := func(delay time.Duration, seed uint64) netem.Ways {
 		return netem.Ways{Up: netem.NewPath(l.up, netem.Line{Delay: delay}, seed), Down: netem.NewPath(l.down, netem.Line{Delay: delay}, seed+1)}
 	}
@@ -36,6 +39,7 @@ func (o *Options) lay(c Case, seed uint64) *lines {
 		w.Down.Record = new(netem.Record)
 		l.flows, l.records = append(l.flows, w), append(l.records, w.Down.Record)
 	}
+	l.sender = netem.Ways{Up: netem.NewPath(l.uplink, netem.Line{Delay: usual}, ^seed), Down: netem.NewPath(nil, netem.Line{Delay: usual}, ^seed-1)}
 	l.load = ways(usual, seed+2*uint64(len(c.Flows)))
 	l.load.Down.Record = l.loads
 	return l
@@ -43,10 +47,12 @@ func (o *Options) lay(c Case, seed uint64) *lines {
 
 // begin begins the case: with the driver's lock held.
 func (l *lines) begin(c Case, now time.Duration) {
-	l.down.Change(later(c.Down, now), l.queue, l.mark)
-	l.up.Change(later(c.Up, now), l.queue, l.mark)
+	c = c.since(now)
+	l.down.Change(c.Down, l.queue, l.mark)
+	l.up.Change(c.Up, l.queue, l.mark)
+	l.uplink.Change(c.Uplink, l.queue, l.mark)
 	for i, w := range l.flows {
-		w.Down.Change(netem.Line{Delay: c.Flows[i].Delay, Jitter: c.Jitter, Loss: c.Loss})
+		w.Down.Change(netem.Line{Delay: c.Flows[i].Delay, Jitter: c.Jitter, Shifts: c.Shifts, Loss: c.Loss})
 		w.Down.Record.Reset(now)
 	}
 	l.loads.Reset(now)
@@ -81,7 +87,7 @@ func (o *Options) play(ctx context.Context, b build, c Case, dir string, seed ui
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	l := o.lay(c, seed)
-	receivers, err := o.gather(p, c, l)
+	receivers, other, err := o.gather(p, c, l)
 	if err != nil {
 		return out, err
 	}
@@ -103,14 +109,12 @@ func (o *Options) play(ctx context.Context, b build, c Case, dir string, seed ui
 		return out, err
 	}
 	for _, h := range receivers {
-		if _, err := h.ask(order{Do: "reset"}); err != nil {
+		if err := h.tell(order{Do: "reset"}); err != nil { // what was heard before
 			return out, err
 		}
 	}
-	var other *handle
-	if o.Bystander {
-		other, receivers = receivers[len(c.Flows)], receivers[:len(c.Flows)]
-		if _, err := other.ask(order{Do: "want", LastN: -1}); err != nil {
+	if other != nil {
+		if err := other.tell(order{Do: "reset"}, order{Do: "want", LastN: -1}); err != nil {
 			return out, err
 		}
 	}
@@ -127,13 +131,18 @@ func (o *Options) play(ctx context.Context, b build, c Case, dir string, seed ui
 		if err := sleep(ctx, a.at-time.Since(begin)); err != nil {
 			return out, err
 		}
-		if _, err := receivers[a.flow].ask(order{Do: "want", LastN: a.lastN}); err != nil {
+		if err := receivers[a.flow].tell(order{Do: "want", LastN: a.lastN}); err != nil {
 			return out, err
 		}
 	}
 	if err := sleep(ctx, c.Length-time.Since(begin)); err != nil {
 		return out, err
 	}
+	return o.collect(p, c, l, receivers, other)
+}
+
+// collect takes what was recorded, and what the receivers say.
+func (o *Options) collect(p *place, c Case, l *lines, receivers []*handle, other *handle) (out course, err error) {
 	out = course{Case: c, Senders: o.Senders, Queue: o.Queue, Offer: o.offer(), Lateness: p.driver.Lateness()}
 	p.driver.With(func(time.Duration) {
 		for _, r := range l.records {
@@ -154,36 +163,36 @@ func (o *Options) play(ctx context.Context, b build, c Case, dir string, seed ui
 	return out, err
 }
 
-// gather brings all members into a conference, a bystander behind the receivers; they want no pictures yet.
-func (o *Options) gather(p *place, c Case, l *lines) (receivers []*handle, err error) {
-	var all []*handle
+// gather brings all members into a conference, a bystander too if one is wished. They want no pictures yet.
+func (o *Options) gather(p *place, c Case, l *lines) (receivers []*handle, other *handle, err error) {
 	for i := range o.Senders {
-		h, err := p.sender(memberSpec{Room: "bench", Nick: fmt.Sprintf("sender%d", i+1), Camera: o.camera(), Microphone: &jitsipeer.Audio{Level: 30 + 10*i}})
-		if err != nil {
-			return nil, err
+		spec := memberSpec{Room: "bench", Nick: fmt.Sprintf("sender%d", i+1), Camera: o.camera(), Microphone: &jitsipeer.Audio{Level: 30 + 10*i}}
+		start := p.sender
+		if i == 0 && c.Uplink != nil {
+			start = func(s memberSpec) (*handle, error) { return p.behind(len(c.Flows)+1, s, l.sender) }
 		}
-		all = append(all, h)
+		if _, err := start(spec); err != nil {
+			return nil, nil, err
+		}
 	}
 	for i := range c.Flows {
-		h, err := p.receiver(i, memberSpec{Room: "bench", Nick: fmt.Sprintf("receiver%d", i+1)}, l.flows[i])
+		h, err := p.behind(i, memberSpec{Room: "bench", Nick: fmt.Sprintf("receiver%d", i+1)}, l.flows[i])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		receivers = append(receivers, h)
 	}
 	if o.Bystander {
-		h, err := p.sender(memberSpec{Room: "bench", Nick: "bystander"})
-		if err != nil {
-			return nil, err
-		}
-		receivers = append(receivers, h)
-	}
-	for _, h := range append(all, receivers...) {
-		if _, err := h.ask(order{Do: "media"}); err != nil {
-			return nil, err
+		if other, err = p.sender(memberSpec{Room: "bench", Nick: "bystander"}); err != nil {
+			return nil, nil, err
 		}
 	}
-	return receivers, nil
+	for _, h := range p.members {
+		if err := h.tell(order{Do: "media"}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return receivers, other, nil
 }
 
 // Pictures of a camera.

@@ -14,6 +14,8 @@ type Case struct {
 	Load        netem.Bitrate  // cross traffic on the way up, which does not give way
 	Loss        netem.Loss     // on the way down
 	Jitter      time.Duration  // on the way down
+	Shifts      []netem.Shift  // of the delay on the way down
+	Uplink      netem.Schedule // of the first who sends; nil: no path
 	Flows       []Flow
 	Long        int // TCP connections that send all the time, from the begin
 	Short       int // TCP connections that send a little now and then
@@ -58,6 +60,10 @@ var cases = []Case{
 	lossy("bursts-3", "3 in a row of 60 lost", netem.Loss{Burst: netem.Burst{Length: 3, Every: 60}}),
 	lossy("wifi", "bursts of 8 in 2 %", netem.Loss{States: netem.States{ToBad: 0.0026, ToGood: 0.125, LossBad: 1}}),
 	{Name: "300kbit", Title: "300 kbit/s", Length: 60 * second, Down: constant(300 * kbit), Flows: []Flow{{Delay: usual}}},
+	{Name: "uplink", Title: "one sender's way up falls to 400 kbit/s", Length: 60 * second, Down: constant(10000 * kbit), Flows: []Flow{{Delay: usual}},
+		Uplink: netem.Schedule{{At: 0, Rate: 5000 * kbit}, {At: 20 * second, Rate: 400 * kbit}, {At: 40 * second, Rate: 5000 * kbit}}},
+	{Name: "spike", Title: "half a second longer for three", Length: 60 * second, Down: constant(3000 * kbit), Flows: []Flow{{Delay: usual}},
+		Shifts: []netem.Shift{{At: 20 * second, By: 500 * milli}, {At: 23 * second, By: 0}}},
 	{Name: "jitter", Title: "30 ms of jitter", Length: 60 * second, Down: constant(2000 * kbit), Flows: []Flow{{Delay: usual}}, Jitter: 30 * milli},
 }
 
@@ -88,7 +94,10 @@ func (c Case) scaled(takes time.Duration) Case {
 		return out
 	}
 	out := c
-	out.Length, out.Down, out.Up, out.Flows = takes, steps(c.Down), steps(c.Up), nil
+	out.Length, out.Down, out.Up, out.Uplink, out.Flows, out.Shifts = takes, steps(c.Down), steps(c.Up), steps(c.Uplink), nil, nil
+	for _, s := range c.Shifts {
+		out.Shifts = append(out.Shifts, netem.Shift{At: scale(s.At), By: s.By})
+	}
 	for _, f := range c.Flows {
 		out.Flows = append(out.Flows, Flow{f.Delay, scale(f.Start), scale(f.Pause), scale(f.Resume)})
 	}
@@ -108,10 +117,18 @@ func (c *Case) settled() (at time.Duration) {
 	return at
 }
 
-// later is a schedule that begins at a time.
-func later(s netem.Schedule, begin time.Duration) (out netem.Schedule) {
-	for _, step := range s {
-		out = append(out, netem.Step{At: step.At + begin, Rate: step.Rate})
+// since is the case with the times of its paths counted from a begin.
+func (c Case) since(begin time.Duration) Case {
+	later := func(s netem.Schedule) (out netem.Schedule) {
+		for _, step := range s {
+			out = append(out, netem.Step{At: step.At + begin, Rate: step.Rate})
+		}
+		return out
+	}
+	out := c
+	out.Down, out.Up, out.Uplink, out.Shifts = later(c.Down), later(c.Up), later(c.Uplink), nil
+	for _, s := range c.Shifts {
+		out.Shifts = append(out.Shifts, netem.Shift{At: s.At + begin, By: s.By})
 	}
 	return out
 }

@@ -18,7 +18,7 @@ func TestCasesAreSound(t *testing.T) {
 			t.Errorf("case %q", c.Name)
 		}
 		seen[c.Name] = true
-		for _, s := range []netem.Schedule{c.Down, c.Up} {
+		for _, s := range []netem.Schedule{c.Down, c.Up, c.Uplink} {
 			for i, step := range s {
 				if i == 0 && step.At != 0 || i > 0 && step.At <= s[i-1].At || step.At >= c.Length || step.Rate <= 0 {
 					t.Errorf("case %s: step %d", c.Name, i)
@@ -39,6 +39,10 @@ func TestCasesAreScaled(t *testing.T) {
 	c = cases[0].scaled(50 * second)
 	if c.Down[2] != (netem.Step{At: 30 * second, Rate: 600 * kbit}) || cases[0].Down[2].At != 60*second {
 		t.Errorf("%+v", c.Down)
+	}
+	c = Case{Length: 60 * second, Shifts: []netem.Shift{{At: 20 * second, By: 500 * milli}}, Uplink: constant(kbit)}.scaled(30 * second).since(2 * second)
+	if c.Shifts[0] != (netem.Shift{At: 12 * second, By: 500 * milli}) || c.Uplink[0] != (netem.Step{At: 2 * second, Rate: kbit}) {
+		t.Errorf("%+v", c)
 	}
 	var got []action
 	got = (&Case{Flows: []Flow{{Start: 9}, {Pause: 4, Resume: 7}}}).actions()
@@ -115,6 +119,7 @@ func TestClassesArePayloadTypes(t *testing.T) {
 func FuzzClassify(f *testing.F) {
 	f.Add([]byte{0x45, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, 10, 78, 0, 1, 10, 78, 0, 2, 0, 1, 0, 2, 0, 20, 0, 0, 0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{0x4f, 17})
+	f.Add([]byte("\xb2\xb2\xb2\xb2\xb2\xb2\xb2\xb2@\x11\x00\x00\nN\x00\x01\x90`\x00\x02\x00\x01\x00\x02\x00\x14\x00\x00")) // of no version
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if c := classifyIP(b); c != classOther && (len(b) < 40 || b[9] != 17) {
 			t.Fatal("media that is none")

@@ -24,11 +24,11 @@ func classifyUDP(b []byte) int {
 // classifyIP looks at an IPv4 packet.
 func classifyIP(b []byte) int {
 	const udp = 17
-	if len(b) < 20 || b[9] != udp {
+	if len(b) < 28 || b[0]>>4 != 4 || b[9] != udp {
 		return classOther
 	}
 	head := int(b[0]&15)*4 + 8
-	if len(b) < head {
+	if head < 28 || len(b) < head {
 		return classOther
 	}
 	return classifyUDP(b[head:])

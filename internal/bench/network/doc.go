@@ -9,5 +9,6 @@
 // in a network that ends at an emulated router; only then can TCP compete. Signalling and bridge channels go around the
 // path in both, so that what is measured begins when everybody is there.
 //
-// What the emulation itself did late is in the table: figures of a machine that was too busy say so.
+// What the emulation itself did late is in the table, so that figures of a machine that was too busy say so; what it was late
+// to take from its sockets is not in that.
 package network

@@ -81,6 +81,11 @@ func TestReactionsAreMeasured(t *testing.T) {
 	near(t, "down", f.Down, 10, 0)
 	near(t, "up", f.Up, 10, 0)
 
+	// Who begins later is waited for.
+	late := stepsCase
+	late.Flows = []Flow{{Start: 4 * second}}
+	near(t, "begin", recorded(late, 5e6, nil, []sends{{5, 30, 900 * kbit}}).figures().Begin, 1, 0.15)
+
 	// At once, because there is no more to send than passes.
 	f = recorded(stepsCase, 400e3, nil, []sends{{0, 30, 400 * kbit}}).figures()
 	near(t, "begin", f.Begin, 0, 0)
@@ -102,7 +107,7 @@ func TestFairnessIsMeasured(t *testing.T) {
 	near(t, "rate while active", f.Rates[1], 0, 0)
 
 	against := Case{Name: "tcp", Length: 20 * second, Down: constant(1000 * kbit), Flows: []Flow{{}}, Long: 1}
-	f = recorded(against, 5e6, []sends{{0, 20, 300 * kbit}}, []sends{{0, 20, 600 * kbit}}).figures()
+	f = recorded(against, 600e3, []sends{{0, 20, 300 * kbit}}, []sends{{0, 20, 600 * kbit}}).figures()
 	near(t, "Jain against TCP", f.Jain, 0.81/(2*0.45), 0.01)
 	near(t, "TCP's share", f.TCP, 1.0/3, 0.01)
 	near(t, "use with TCP", f.Use, 0.9, 0.01)

@@ -88,6 +88,16 @@ func (h *handle) ask(o order) (r report, err error) {
 	return a.Report, nil
 }
 
+// tell gives orders.
+func (h *handle) tell(list ...order) error {
+	for _, o := range list {
+		if _, err := h.ask(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // end lets the member leave and waits for its end.
 func (h *handle) end() error {
 	h.abandon()

@@ -100,7 +100,10 @@ func (m *member) do(ctx context.Context, o order) (a answer, err error) {
 	case "media":
 		ctx, cancel := context.WithTimeout(ctx, joinTime)
 		defer cancel()
-		return a, m.peer.Media(ctx)
+		if err = m.peer.Media(ctx); err != nil {
+			err = fmt.Errorf("%w; what happened: %s", err, m.happened())
+		}
+		return a, err
 	case "want":
 		return a, m.peer.Want(constraints(o.LastN))
 	case "reset":
@@ -150,6 +153,18 @@ func (m *member) report(now time.Time) (r report) {
 		r.Sources = append(r.Sources, one)
 	}
 	return r
+}
+
+// happened are the member's events in short, without those of others.
+func (m *member) happened() string {
+	var b strings.Builder
+	for _, e := range m.peer.Events.Since(0) {
+		switch e.Kind {
+		case jitsipeer.Offered, jitsipeer.Accepted, jitsipeer.Refused, jitsipeer.Connected, jitsipeer.Disconnected, jitsipeer.Terminated, jitsipeer.StreamBroken, jitsipeer.Lost:
+			fmt.Fprintf(&b, "%s %s %s; ", e.At.Format("05.000"), e.Kind, e.Text)
+		}
+	}
+	return b.String()
 }
 
 func (m *member) leave() {

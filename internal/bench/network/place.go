@@ -21,7 +21,7 @@ type place struct {
 
 	router *netem.Router // nil: everything on loopback
 	home   *netem.Host   // of the server
-	near   *netem.Host   // of those who send
+	near   *netem.Host   // of those without a path
 	server *server
 
 	members []*handle
@@ -29,7 +29,7 @@ type place struct {
 	doors   []net.Listener // to the server's signalling
 }
 
-// Addresses of the hosts: the server, those who send, then the receivers.
+// Addresses of the hosts: the server, those without a path, then those who have one.
 func address(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 78, 0, byte(n + 1)}) }
 
 // newPlace starts the server of a binary.
@@ -69,8 +69,8 @@ func newPlace(ctx context.Context, binary, members, dir string, tun bool, seed u
 // sender starts a member that has no path.
 func (p *place) sender(spec memberSpec) (*handle, error) { return p.start(p.near, spec) }
 
-// receiver starts a member behind a path; n counts receivers.
-func (p *place) receiver(n int, spec memberSpec, w netem.Ways) (*handle, error) {
+// behind starts a member behind a path; n counts those who have one.
+func (p *place) behind(n int, spec memberSpec, w netem.Ways) (*handle, error) {
 	if p.router == nil {
 		w.Classify = classifyUDP
 		r, err := netem.NewRelay(p.driver, p.server.media, w)

@@ -15,7 +15,7 @@ import (
 
 // Options say what is measured.
 type Options struct {
-	Cases     []string      `help:"what to measure, cases of RFC 8867 §5 and of loss: 5.1 to 5.8, loss-5, loss-10, loss-20, bursts-3, wifi, 300kbit, jitter; all: every one that is possible" default:"all" sep:","`
+	Cases     []string      `help:"what to measure, cases of RFC 8867 §5 and of loss: 5.1 to 5.8, loss-5, loss-10, loss-20, bursts-3, wifi, 300kbit, uplink, spike, jitter; all: every one that is possible" default:"all" sep:","`
 	Duration  time.Duration `help:"how long each case takes: what happens in it is moved to fit; 0: as long as in the RFC" default:"60s"`
 	Warm      time.Duration `help:"how long everybody is there before a case begins" default:"2s"`
 	Rounds    int           `help:"how often; medians are shown" default:"1"`
@@ -67,6 +67,7 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	var bouts []bout
+	var failed []error // cases that could not be measured; the others go on
 	for round := range max(o.Rounds, 1) {
 		for i, c := range list {
 			for _, b := range builds {
@@ -76,7 +77,9 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 					return errors.Join(ctx.Err(), o.table(w, list, builds, bouts))
 				}
 				if err != nil {
-					return errors.Join(fmt.Errorf("%s, %s: %w", c.Name, b.name, err), o.table(w, list, builds, bouts))
+					o.say("  not measured: %v", err)
+					failed = append(failed, fmt.Errorf("%s, %s: %w", c.Name, b.name, err))
+					continue
 				}
 				o.say("  use %.0f %%, queue %.0f ms, down %.1f s, up %.1f s, audio %.2f %%, freeze %.1f %%, away %.1f %%, %.1f fps, late %.1f ms, load %.1f",
 					100*r.Use, r.Queue, r.Down, r.Up, 100*r.Audio, 100*r.Freeze, 100*r.Away, r.FPS, r.Late, r.Load)
@@ -84,7 +87,7 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 			}
 		}
 	}
-	return o.table(w, list, builds, bouts)
+	return errors.Join(append(failed, o.table(w, list, builds, bouts))...)
 }
 
 func (o *Options) say(format string, args ...any) {

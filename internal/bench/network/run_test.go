@@ -97,7 +97,7 @@ func check(t *testing.T, b bout, receivers int) {
 }
 
 func TestARunOverRelays(t *testing.T) {
-	bouts, table := measured(t, Options{Cases: []string{"loss-5", "5.3"}, Bystander: true})
+	bouts, table := measured(t, Options{Cases: []string{"loss-5", "5.3", "uplink"}, Bystander: true})
 	for _, b := range bouts {
 		check(t, b, 1)
 	}

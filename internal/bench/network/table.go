@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	"parley/internal/bench"
@@ -71,36 +72,41 @@ func (o *Options) table(w io.Writer, list []Case, builds []build, bouts []bout) 
 		over, o.Senders, o.Codec, max(o.Rounds, 1), o.Seed, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH); err != nil {
 		return err
 	}
+	shown := o.columns()
 	var t bench.Table
 	head := []string{"case", "s", "build"}
-	for _, c := range columns {
-		if o.Bystander || !strings.HasPrefix(c.name, "others") {
-			head = append(head, c.name)
-		}
+	for _, k := range shown {
+		head = append(head, k.name)
 	}
 	t.Row(head...)
 	for _, c := range list {
 		for _, b := range builds {
 			row := []string{c.Name + " " + c.Title, whole(c.Length.Seconds()), b.name}
-			for _, k := range columns {
-				if !o.Bystander && strings.HasPrefix(k.name, "others") {
-					continue
-				}
-				var all []float64
-				for i := range bouts {
-					if r := &bouts[i]; r.Case == c.Name && r.Build == b.name {
-						all = append(all, k.of(&r.Figures))
-					}
-				}
-				text := "–"
-				if len(all) > 0 && k.applies(&c) {
-					text = k.text(bench.Median(all))
-				}
-				row = append(row, text)
+			for _, k := range shown {
+				row = append(row, k.cell(&c, b, bouts))
 			}
 			t.Row(row...)
 		}
 	}
 	_, err := t.WriteTo(w)
 	return err
+}
+
+// columns are those that say something in this run.
+func (o *Options) columns() []column {
+	return slices.DeleteFunc(slices.Clone(columns), func(k column) bool { return !o.Bystander && strings.HasPrefix(k.name, "others") })
+}
+
+// cell is the median of a column for a case and a build.
+func (k *column) cell(c *Case, b build, bouts []bout) string {
+	var all []float64
+	for i := range bouts {
+		if r := &bouts[i]; r.Case == c.Name && r.Build == b.name {
+			all = append(all, k.of(&r.Figures))
+		}
+	}
+	if len(all) == 0 || !k.applies(c) {
+		return "–"
+	}
+	return k.text(bench.Median(all))
 }

@@ -153,7 +153,11 @@ func (s *received) shown(st *stamp, at time.Time) {
 	n.Last = at
 	s.keyless = false
 	if st.height > 0 {
+		before := s.screen.count.Frames
 		s.screen.show(st.sent, at)
+		second := s.series.at(at)
+		second.Frames += uint32(s.screen.count.Frames - before)
+		second.Height = max(second.Height, uint32(s.height))
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 )
 
 // What Chromium's receiver does: transport-wide feedback takes 5 % of the bitrate, and comes each 50 to 250 ms; a missing packet
-// is asked for at once, unless packets were overtaken lately, and then once a round trip; a key frame is asked for when one is
+// is asked for at once, unless packets were overtaken lately, and then once a round trip until a later frame could be decoded
+// without it; a key frame is asked for when one is
 // needed and none comes, or when nothing could be shown for 3 s.
 const (
 	feedbackLeast = 50 * time.Millisecond
@@ -34,7 +35,10 @@ func feedbackEvery(rate float64) time.Duration {
 // missing are the packets to ask for now. The caller holds mu.
 func (r *receiver) missing(i *incoming, now time.Time) (ask []uint16) {
 	for seq, h := range i.holes {
-		if h.times >= askMost || h.times == 0 && i.highest < h.from || h.times > 0 && now.Sub(h.asked) < max(r.count.RTT, askAgain) {
+		switch {
+		case h.times == 0 && i.highest < h.from,
+			h.times > 0 && (seq < i.settled || now.Sub(h.asked) < max(r.count.RTT, askAgain)),
+			h.times >= askMost:
 			continue
 		}
 		h.asked = now

@@ -22,6 +22,8 @@ type watch struct {
 	x   *session
 	now time.Time
 	i   *incoming
+
+	needed bool // each frame refers to the one before
 }
 
 func newWatch() *watch {
@@ -33,7 +35,10 @@ func newWatch() *watch {
 
 func (w *watch) come(sequences ...uint16) {
 	for _, n := range sequences {
-		st := stamp{packet: uint32(n) + 1, frame: uint32(n) + 1, count: 1, height: 720, key: true, sent: w.now.UnixNano(), name: []byte("ann-v0")}
+		st := stamp{packet: uint32(n) + 1, frame: uint32(n) + 1, count: 1, height: 720, key: !w.needed, sent: w.now.UnixNano(), name: []byte("ann-v0")}
+		if w.needed {
+			st.refs, st.references[0] = 1, uint32(n)
+		}
 		h := header{payload: 100, sequence: n, stamp: uint32(n) * 3000, ssrc: 7}
 		w.x.rtp(st.append(w.x.appendHeader(nil, &h, w.now)), w.now)
 		w.now = w.now.Add(time.Millisecond)
@@ -59,7 +64,7 @@ func TestMissingPacketsAreAskedFor(t *testing.T) {
 	}{{100 * time.Millisecond, 95 * time.Millisecond, 1}, {100 * time.Millisecond, 205 * time.Millisecond, 3}, {5 * time.Millisecond, 105 * time.Millisecond, 6},
 		{5 * time.Millisecond, 900 * time.Millisecond, 10}, {300 * time.Millisecond, 890 * time.Millisecond, 3}} {
 		w := newWatch()
-		w.x.peer.receiver.count.RTT = c.trip
+		w.x.peer.receiver.count.RTT, w.needed = c.trip, true
 		w.come(10, 11, 13)
 		if n := w.count(); n.NACKs != 1 || n.Nacked != 1 {
 			t.Errorf("%d requests at once", n.NACKs)
@@ -69,6 +74,12 @@ func TestMissingPacketsAreAskedFor(t *testing.T) {
 		}
 	}
 	w := newWatch()
+	w.come(10, 11, 13)
+	w.pass(300 * time.Millisecond)
+	if n := w.count(); n.NACKs != 1 {
+		t.Errorf("%d requests for what nothing needs any more", n.NACKs)
+	}
+	w = newWatch()
 	w.come(10, 14)
 	if n := w.count(); n.NACKs != 1 || n.Nacked != 3 {
 		t.Errorf("%d requests for %d packets", n.NACKs, n.Nacked)
@@ -137,32 +148,32 @@ func TestRetransmissions(t *testing.T) {
 	w := newWatch()
 	w.x.apt[96] = 100
 	w.x.peer.receiver.repairs[8] = 7
-	again := func(n uint16, payload int) {
+	again := func(n uint16, payload bool) {
 		h := header{payload: 96, sequence: n + 500, ssrc: 8}
 		b := append(w.x.appendHeader(nil, &h, w.now), byte(n>>8), byte(n))
-		if payload > 0 {
+		if payload {
 			st := stamp{packet: uint32(n) + 1, frame: uint32(n) + 1, count: 1, height: 720, key: true, sent: w.now.UnixNano(), name: []byte("ann-v0")}
 			b = st.append(b)
-		} else {
-			b = b[:len(b)-2]
 		}
 		w.x.rtp(b, w.now)
 	}
 	w.come(10, 11, 13, 14)
-	again(12, 1)
-	again(14, 1) // a probe
-	again(15, 0) // padding
-	h := header{payload: 100, sequence: 15, ssrc: 7}
+	again(12, true)
+	again(14, true)  // a probe
+	again(15, false) // padding that has a number
+	h := header{payload: 96, sequence: 700, ssrc: 8}
+	w.x.rtp(w.x.appendHeader(nil, &h, w.now), w.now) // and that has none
+	h = header{payload: 100, sequence: 15, ssrc: 7}
 	w.x.rtp(append(w.x.appendHeader(nil, &h, w.now), 0), w.now) // one byte, without a stamp
 	n, s := w.count(), w.x.peer.Received("ann-v0")
-	if n.Repairs != 2 || n.Padding != 1 || n.Packets != 8 || n.RepairBytes == 0 || n.PaddingBytes == 0 || n.Bytes <= n.RepairBytes+n.PaddingBytes {
+	if n.Repairs != 2 || n.Padding != 2 || n.Packets != 9 || n.RepairBytes == 0 || n.PaddingBytes == 0 || n.Bytes <= n.RepairBytes+n.PaddingBytes {
 		t.Errorf("%+v", n)
 	}
 	if s.Packets != 5 || s.Repaired != 1 || s.Duplicates != 1 || s.Frames != 5 || w.x.peer.Unknown() != 1 {
 		t.Errorf("%+v", s)
 	}
 	one, all := w.x.peer.Seconds("ann-v0"), w.x.peer.Seconds("")
-	if len(one) != 1 || len(all) != 1 || uint64(one[0].Repairs) != n.RepairBytes || one[0].Repairs != all[0].Repairs || one[0].Media == 0 || uint64(all[0].Padding) != n.PaddingBytes {
+	if len(one) != 1 || len(all) != 1 || uint64(one[0].Repairs) != n.RepairBytes || one[0].Repairs != all[0].Repairs || one[0].Media == 0 || one[0].Frames != 5 || one[0].Height != 720 || all[0].Frames != 0 || uint64(all[0].Padding) != n.PaddingBytes {
 		t.Errorf("%+v of %+v", one, all)
 	}
 	if got := w.i.report.block(7, w.now); got.TotalLost != 1 || w.i.lates != 0 {
@@ -282,6 +293,10 @@ func TestKeyFramesAreAskedFor(t *testing.T) {
 	if got := asked(s, 14, 10, false, begin); !slices.Equal(got, []time.Duration{200 * ms, 400 * ms, 600 * ms}) {
 		t.Errorf("without a key frame: asked after %v", got)
 	}
+	half := stamp{packet: 29, frame: 29, count: 2, height: 720, key: true, sent: 1}
+	if s.take(&half, begin.Add(time.Second)); s.stuck(begin.Add(1010 * ms)) {
+		t.Error("asked while a key frame is coming")
+	}
 	show(s, 30, 0, true, begin.Add(time.Second))
 	if got := asked(s, 10, 31, false, begin.Add(1050*ms)); got != nil {
 		t.Errorf("all is well: asked after %v", got)
@@ -312,5 +327,24 @@ func TestSeconds(t *testing.T) {
 	s.at(begin.Add(1000*time.Hour)).Media++
 	if len(s.list) != 3 {
 		t.Errorf("%d seconds", len(s.list))
+	}
+}
+
+func TestFeaturesOfFeedbackAndRED(t *testing.T) {
+	const tcc, remb, red = "http://jitsi.org/tcc", "http://jitsi.org/remb", "http://jitsi.org/opus-red"
+	for _, c := range []struct {
+		o    Options
+		want []string
+	}{{Options{}, []string{tcc}}, {Options{NoTCC: true}, nil}, {Options{REMB: 1}, []string{remb}}, {Options{REMB: 1, NoTCC: true}, []string{remb}},
+		{Options{Audio: &Audio{RED: true}}, []string{red, tcc}}} {
+		var got []string
+		for _, f := range (&Peer{o: c.o}).features() {
+			if f == tcc || f == remb || f == red {
+				got = append(got, f)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.o, got, c.want)
+		}
 	}
 }

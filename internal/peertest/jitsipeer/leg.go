@@ -31,6 +31,7 @@ const (
 	connectTime  = 30 * time.Second
 	largest      = 1500 // bytes of a datagram
 	checkEvery   = 20 * time.Millisecond
+	checksMost   = 100             // of a pair without an answer: a path of 300 ms is given its time
 	disconnected = 3 * time.Second // without an answer of the bridge
 	failed       = 3 * time.Second // after that
 )
@@ -73,7 +74,7 @@ func newLeg(loopback bool) (*leg, error) {
 	options := []ice.AgentOption{
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4}), ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled), ice.WithLoggerFactory(silent),
-		ice.WithCheckInterval(checkEvery), ice.WithDisconnectedTimeout(disconnected), ice.WithFailedTimeout(failed),
+		ice.WithCheckInterval(checkEvery), ice.WithMaxBindingRequests(checksMost), ice.WithDisconnectedTimeout(disconnected), ice.WithFailedTimeout(failed),
 	}
 	if loopback {
 		options = append(options, ice.WithIncludeLoopback(), ice.WithInterfaceFilter(func(name string) bool { return name == "lo" || name == "lo0" }))

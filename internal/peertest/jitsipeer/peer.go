@@ -39,7 +39,8 @@ type Options struct {
 	NoChannel  bool     // opens no bridge channel
 	Wanted     any      // the first ReceiverVideoConstraints, without colibriClass; nil: everything in full size
 	Assumed    int      // bits/s, the assumedBandwidthBps of that when Wanted is nil; 0: none
-	REMB       uint64   // bits/s: it has no transport-wide feedback, and tells this as its estimate; see Estimate
+	NoTCC      bool     // it has no transport-wide feedback
+	REMB       uint64   // bits/s: it has none and tells this as its estimate, as old clients do; see Estimate
 	Codecs     string   // codecList of the presence; "": av1,vp9,vp8,h264
 
 	Disobeys bool                 // goes on when a moderator mutes it

@@ -52,10 +52,10 @@ const (
 )
 
 // playout is a jitter buffer in the manner of Chromium's (NetEq). It aims at keeping packets for a time by which few are later
-// than the fastest, and comes near to it by playing a little faster or slower. A frame that is not there when its turn comes is concealed: if a newer one is
-// there, it is lost, whether it comes later or not; if nothing is there, the buffer waits for what comes next, and plays late
-// what is at most 400 ms behind the fastest packets. Where the sender made a pause (time went on further than sequence
-// numbers) there was nothing to conceal.
+// than the fastest, and comes near to it by playing a little faster or slower. A frame that is not there when its turn comes
+// is concealed: if a newer one is there, it is lost, whether it comes later or not; if nothing is there, the buffer waits for
+// what comes next, and plays late what is at most 400 ms behind the fastest packets. Where the sender made a pause (time went
+// on further than sequence numbers), and where a source goes on with another SSRC, there was nothing to conceal.
 //
 // What happens behind the last packet is not counted until another comes.
 type playout struct {

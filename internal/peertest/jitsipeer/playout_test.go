@@ -127,7 +127,7 @@ func TestPlayout(t *testing.T) {
 		"an outage of 10 s":                       {call: call{lost: between(2500, 3000)}, concealed: 500, most: 500, own: n - 500, target: 40},
 		"a path that is 100 ms longer from now":   {call: call{delay: longer(2500, 100*time.Millisecond)}, concealed: 3, most: 3, own: n, target: 40},
 		"a path that is 300 ms shorter from now":  {call: call{delay: shorter(2500, 300*time.Millisecond)}, most: 20, own: n - 20, target: 40},
-		"a path that is 500 ms shorter from now":  {call: call{delay: shorter(2500, 500*time.Millisecond)}, most: 2, own: n - 30, late: 1, target: 40},
+		"a path that is 500 ms shorter from now":  {call: call{delay: shorter(2500, 500*time.Millisecond)}, concealed: 15, most: 25, own: n - 30, late: 20, target: 40},
 		"2 s come at once":                        {call: call{delay: held(2500, 2600)}, concealed: 98, most: 101, own: n - 101, target: 40},
 		"a packet that comes behind the next one": {call: call{delay: swapped(100)}, own: n, target: 40},
 		"a packet that comes too late":            {call: call{delay: tardy(2500, 120*time.Millisecond)}, concealed: 1, most: 1, own: n - 1, target: 40},

@@ -120,6 +120,22 @@ func TestLayersAreTurnedOff(t *testing.T) {
 	}
 }
 
+func TestCapsFollowTheClock(t *testing.T) {
+	s := newSource("ann-v0", nil, &Video{Codec: VP9, Rates: []int{150_000, 500_000, 1_800_000}, Caps: []Cap{{0, 400_000}, {time.Second, 100_000}, {2 * time.Second, 0}}})
+	x := &session{leg: &leg{}, video: map[Codec]uint8{VP9: 100}}
+	now := time.Unix(1000, 0)
+	var got []int
+	for n := range 60 {
+		s.show(x, now)
+		if now = now.Add(50 * time.Millisecond); n%20 == 10 {
+			got = append(got, s.outgoing()[0].encoder.active)
+		}
+	}
+	if want := []int{2, 1, 3}; !slices.Equal(got, want) {
+		t.Errorf("%d layers, want %d", got, want)
+	}
+}
+
 func TestVideoOfOtherLayers(t *testing.T) {
 	for name, v := range map[string]*Video{
 		"rates of two":       {Rates: []int{1, 2}},

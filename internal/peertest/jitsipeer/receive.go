@@ -44,6 +44,7 @@ type incoming struct {
 	holes   map[uint32]hole    // sequence numbers that are missing
 	window  [windowSize]uint32 // extended sequence numbers that came, by their lowest bits, +1
 	flooded bool               // more was missing than is kept
+	settled uint32             // newest number of a frame that was decoded: what is missing before it is not asked for again
 	of      *received          // source of the newest packet
 	order   descriptors        // continuity of the descriptors
 	report  reception
@@ -162,7 +163,7 @@ func (r *receiver) take(x *session, b []byte, at time.Time) *incoming {
 	}
 	second, size := r.series.at(at), uint32(len(b))
 	repaired := x.apt[p.payload] != 0
-	if len(p.body) == 0 || repaired && len(p.body) < 2 {
+	if len(p.body) == 0 || repaired && len(p.body) <= 2 { // the number of nothing, or not even that
 		r.count.Padding++
 		r.count.PaddingBytes += uint64(size)
 		second.Padding += size
@@ -174,7 +175,7 @@ func (r *receiver) take(x *session, b []byte, at time.Time) *incoming {
 		second.Media += size
 	}
 	if repaired {
-		if len(p.body) < 2 {
+		if len(p.body) <= 2 {
 			return nil
 		}
 		p.payload, p.ssrc, p.sequence, p.body = x.apt[p.payload], r.repairs[p.ssrc], binary.BigEndian.Uint16(p.body), p.body[2:]
@@ -256,6 +257,9 @@ func (r *receiver) take(x *session, b []byte, at time.Time) *incoming {
 	}
 	i.order.take(s, seq, x.codecs[p.payload], &p, &st)
 	s.take(&st, at)
+	if s.done[st.stream&3].has(st.frame) {
+		i.settled = max(i.settled, seq)
+	}
 	if st.height == 0 {
 		if p.payload != x.opus {
 			s.fault("audio of payload type %d", p.payload)

@@ -33,9 +33,10 @@ func (p *Peer) features() []string {
 		"urn:xmpp:jingle:transports:ice-udp:1", "urn:xmpp:jingle:apps:dtls:0", "urn:xmpp:jingle:transports:dtls-sctp:1", "urn:ietf:rfc:4588",
 		"http://jitsi.org/source-name", "http://jitsi.org/receive-multiple-video-streams",
 	}
-	if p.o.REMB > 0 {
+	switch {
+	case p.o.REMB > 0:
 		list = append(list, "http://jitsi.org/remb")
-	} else {
+	case !p.o.NoTCC:
 		list = append(list, "http://jitsi.org/tcc")
 	}
 	if p.o.Audio != nil && p.o.Audio.RED {

@@ -2,11 +2,13 @@ package jitsipeer
 
 import "time"
 
-// Second is what came in a second, in bytes of RTP packets.
+// Second is what came in a second, in bytes of RTP packets, and for a source of video what that showed.
 type Second struct {
 	Media   uint32
 	Repairs uint32 // in retransmission streams, whether it was missing or not
-	Padding uint32 // packets without payload
+	Padding uint32 // packets without payload; they are of no source
+	Frames  uint32 // pictures
+	Height  uint32 // of the tallest, in pixels
 }
 
 const seriesMost = 4 * 3600
