@@ -8,7 +8,7 @@ const (
 	drainMost  = 3 * time.Second
 	drainSeen  = 500 * time.Millisecond // and a round trip with the queue, after which it must be shorter ...
 	drainFalls = 0.8                    // ... than this part
-	drainAgain = 10 * time.Second       // for which the queue is taken to be of others; then for as long not, lest we be those others
+	drainAgain = 10 * time.Second       // the queue is taken to be of others; then for as long not, lest we be the others of others
 )
 
 // drain is what is done about a long queue.
@@ -19,8 +19,8 @@ type drain struct {
 	not   time.Duration // none begins before
 }
 
-// empty sends less than the rate for about a second after a cut, so that the queue empties which led to it. A queue that stays
-// is of others, who would only take what we leave.
+// empty sends less than the rate after a cut until the queue that led to it is empty. A queue that does not become shorter within
+// a round trip is of others, who would only take what we leave.
 func (g *GCC) empty(u usage, at time.Duration) {
 	d := &g.drain
 	g.control.contested = at < d.not-drainAgain

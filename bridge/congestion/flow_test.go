@@ -23,7 +23,6 @@ type flow struct {
 	silent  func(time.Duration) bool
 	frames  bool      // media comes as frames, 30 a second
 	layers  []float64 // that the media has; nil: any rate
-	base    uint16
 
 	pacer  int // bytes that wait
 	state  State
@@ -45,8 +44,6 @@ type flow struct {
 
 type sample struct{ at, queued time.Duration }
 
-const overhead = 28 + 12 + 8 + 16 // IP, UDP, RTP with an extension, tag
-
 func (f *flow) start(at time.Duration) *flow {
 	if f.every == 0 {
 		f.every = 100 * ms
@@ -54,8 +51,8 @@ func (f *flow) start(at time.Duration) *flow {
 	if f.e == nil {
 		f.e = NewGCC(Config{})
 	}
-	f.number = f.base
-	f.clock = 12345 * ms
+	f.number = 65_000                   // so that sequence numbers wrap,
+	f.clock = (1<<24)*64*ms - 30*second // and the reference time
 	f.state = f.e.State()
 	f.w.at(at, func() {
 		f.w.every(5*ms, f.tick)

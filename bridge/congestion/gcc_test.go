@@ -375,6 +375,9 @@ func TestBoundsAreKept(t *testing.T) {
 	if s := p.e.State(); s.Rate != 50_000 {
 		t.Errorf("start is %d", s.Rate)
 	}
+	if s := NewGCC(Config{Start: 1_000_000, Maximum: 100_000}).State(); s.Rate != 100_000 {
+		t.Errorf("start is %d", s.Rate)
+	}
 	if s := p.steady(100_000, 20*second, always(50*ms)); s.Rate != 100_000 || s.Limit != LimitMaximum {
 		t.Errorf("%+v", s)
 	}

@@ -129,7 +129,7 @@ func (g *GCC) probe(u usage, at time.Duration) {
 	to := 0.0
 	switch {
 	case g.goal > 0:
-		to, g.goal = g.goal, 0
+		to = g.goal
 	case p.fast:
 		to = probeStep * c.rate
 	case at-p.last >= probeEvery:
@@ -137,6 +137,7 @@ func (g *GCC) probe(u usage, at time.Duration) {
 	}
 	p.fast = false
 	if to = min(to, probeDemand*g.demand, float64(g.config.Maximum), g.cap); to <= probeUseful*c.rate || g.demand <= c.rate {
+		g.goal = 0
 		return
 	}
 	if room := g.losses.room(); to > room {
@@ -148,6 +149,7 @@ func (g *GCC) probe(u usage, at time.Duration) {
 	} else if math.IsInf(room, 1) && at-p.last >= probeEvery {
 		g.defied = 0
 	}
+	g.goal = 0
 	p.ask(to, g.jitter, at)
 }
 

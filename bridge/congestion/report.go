@@ -81,6 +81,7 @@ func (g *GCC) steer(u usage, at time.Duration) {
 	acknowledged, _ := g.arrived.rate()
 	g.control.update(u, acknowledged, g.rtt, at, g.free && g.control.rate < g.losses.room())
 	if u == overuse {
+		g.goal = 0
 		g.losses.before = min(g.losses.before, g.control.rate) // what was cut for a queue does not come back
 	}
 	g.empty(u, at)
