@@ -27,9 +27,11 @@ type received struct {
 // assembly is a frame that is being put together.
 type assembly struct {
 	stamp
-	since time.Time
-	got   [8]uint64 // bits of the packets
-	n     uint16
+	since    time.Time
+	complete time.Time
+	repaired bool      // a packet was a retransmission
+	got      [8]uint64 // bits of the packets
+	n        uint16
 }
 
 // doneFrames remembers which frames were decoded.
@@ -55,8 +57,8 @@ func (s *received) fault(format string, args ...any) {
 	s.stats.Fault = fmt.Sprintf(format, args...)
 }
 
-// take takes a packet.
-func (s *received) take(st *stamp, at time.Time) {
+// take takes a packet, which is a retransmission or is not.
+func (s *received) take(st *stamp, at time.Time, repaired bool) {
 	if st.stream > 3 || int(st.count) > 64*len(assembly{}.got) {
 		return
 	}
@@ -71,7 +73,7 @@ func (s *received) take(st *stamp, at time.Time) {
 	}
 	s.video = s.video || st.height > 0
 	if !s.video {
-		s.shown(st, at)
+		s.shown(st, at, at, false)
 		return
 	}
 	if s.done[st.stream].has(st.frame) {
@@ -94,11 +96,15 @@ func (s *received) take(st *stamp, at time.Time) {
 		}
 		s.pending = append(s.pending, a)
 	}
+	a.repaired = a.repaired || repaired
 	if bit := uint64(1) << (st.index % 64); a.got[st.index/64]&bit == 0 {
 		a.got[st.index/64] |= bit
 		a.n++
 	}
 	if a.n == a.count {
+		if a.complete.IsZero() {
+			a.complete = at
+		}
 		s.decode(at)
 	}
 }
@@ -115,7 +121,7 @@ func (s *received) decode(at time.Time) {
 			s.pending = slices.Delete(s.pending, i, i+1)
 			s.free = append(s.free, a)
 			s.done[a.stream].add(a.frame)
-			s.shown(&a.stamp, at)
+			s.shown(&a.stamp, a.complete, at, a.repaired)
 			again = true
 			i--
 		}
@@ -132,7 +138,7 @@ func (s *received) decodable(a *assembly) bool {
 }
 
 // shown counts a frame that was decoded.
-func (s *received) shown(st *stamp, at time.Time) {
+func (s *received) shown(st *stamp, complete, at time.Time, repaired bool) {
 	n := &s.stats
 	n.Frames++
 	if st.key && st.height > 0 {
@@ -154,7 +160,7 @@ func (s *received) shown(st *stamp, at time.Time) {
 	s.keyless = false
 	if st.height > 0 {
 		before := s.screen.count.Frames
-		s.screen.show(st.sent, at)
+		s.screen.show(st.sent, complete, at, repaired)
 		second := s.series.at(at)
 		second.Frames += uint32(s.screen.count.Frames - before)
 		second.Height = max(second.Height, uint32(s.height))

@@ -176,6 +176,9 @@ func TestRetransmissions(t *testing.T) {
 	if len(one) != 1 || len(all) != 1 || uint64(one[0].Repairs) != n.RepairBytes || one[0].Repairs != all[0].Repairs || one[0].Media == 0 || one[0].Frames != 5 || one[0].Height != 720 || all[0].Frames != 0 || uint64(all[0].Padding) != n.PaddingBytes {
 		t.Errorf("%+v of %+v", one, all)
 	}
+	if n := w.x.peer.receiver.sources["ann-v0"].screen.rendering.repaired; n != 1 {
+		t.Errorf("%d pictures were repaired", n)
+	}
 	if got := w.i.report.block(7, w.now); got.TotalLost != 1 || w.i.lates != 0 {
 		t.Errorf("%+v, %d late", got, w.i.lates)
 	}
@@ -187,7 +190,7 @@ func TestKeyFrameAfterAFlood(t *testing.T) {
 		w := newWatch()
 		w.come(10, 10+gap)
 		st := stamp{packet: 7000, frame: 7000, count: 1, height: 720, refs: 1, references: [2]uint32{6999}, sent: w.now.UnixNano()}
-		w.x.peer.receiver.sources["ann-v0"].take(&st, w.now)
+		w.x.peer.receiver.sources["ann-v0"].take(&st, w.now, false)
 		if w.pass(350 * time.Millisecond); w.count().PLIs != want {
 			t.Errorf("%d requests for key frames behind %d missing packets", w.count().PLIs, gap-1)
 		}
@@ -270,7 +273,7 @@ func TestKeyFramesAreAskedFor(t *testing.T) {
 		if !key {
 			st.refs, st.references[0] = 1, reference
 		}
-		s.take(&st, at)
+		s.take(&st, at, false)
 	}
 	begin := time.Unix(1000, 0)
 	asked := func(s *received, frames int, first uint32, broken bool, from time.Time) (list []time.Duration) {
@@ -294,7 +297,7 @@ func TestKeyFramesAreAskedFor(t *testing.T) {
 		t.Errorf("without a key frame: asked after %v", got)
 	}
 	half := stamp{packet: 29, frame: 29, count: 2, height: 720, key: true, sent: 1}
-	if s.take(&half, begin.Add(time.Second)); s.stuck(begin.Add(1010 * ms)) {
+	if s.take(&half, begin.Add(time.Second), false); s.stuck(begin.Add(1010 * ms)) {
 		t.Error("asked while a key frame is coming")
 	}
 	show(s, 30, 0, true, begin.Add(time.Second))

@@ -4,7 +4,7 @@ import "time"
 
 // Shown is what a viewer sees of a source: pictures in the order in which they were taken, whatever their layers are.
 //
-// A picture that comes after three times the mean interval, and after 150 ms more than the mean, was a freeze, as long as the
+// A picture that is shown after three times the mean interval, and after 150 ms more than the mean, was a freeze, as long as the
 // interval (webrtc-stats, freezeCount; the mean is of the last 30 intervals with this one, and there are five at least). After
 // more than 5 s it was a pause, which is no freeze.
 type Shown struct {
@@ -58,10 +58,14 @@ type screen struct {
 	n      int // intervals so far
 	sum    time.Duration
 	taken  int64 // time of the newest picture at its sender, nanoseconds
+
+	rendering rendering
+	trip      time.Duration // round trip
 }
 
-// show takes a picture that can be decoded now. Further layers of the newest one, and older ones, are nothing to show.
-func (s *screen) show(taken int64, now time.Time) {
+// show takes a picture that can be decoded now and has been complete for a time, with the help of a retransmission or not.
+// Further layers of the newest one, and older ones, are nothing to show.
+func (s *screen) show(taken int64, complete, now time.Time, repaired bool) {
 	if taken <= s.taken {
 		return
 	}
@@ -71,13 +75,14 @@ func (s *screen) show(taken int64, now time.Time) {
 	if at := now.UnixNano(); at > taken {
 		c.Delay.add(time.Duration(at - taken))
 	}
+	shown := s.rendering.at(taken, complete, now, repaired, s.trip)
 	last := c.last
-	c.last = now
+	c.last = shown
 	if last.IsZero() {
-		c.since = now
+		c.since = shown
 		return
 	}
-	interval := now.Sub(last)
+	interval := shown.Sub(last)
 	if interval > pauseLeast {
 		c.Pauses++
 		c.Paused += interval

@@ -147,7 +147,7 @@ func receiveAll(c Codec, units int, drop func(p *picture) bool) Stats {
 		st.sent = int64(p.unit)
 		at = at.Add(time.Millisecond)
 		d.take(s, seq, c, &v, &st)
-		s.take(&st, at)
+		s.take(&st, at, false)
 	})
 	s.expire(at.Add(2 * patience))
 	return s.stats

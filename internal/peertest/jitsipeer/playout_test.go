@@ -313,18 +313,18 @@ func TestFreezes(t *testing.T) {
 	} {
 		s := &screen{}
 		at := time.Unix(1000, 0)
-		s.show(at.Add(-50*ms).UnixNano(), at)
+		s.show(at.Add(-50*ms).UnixNano(), at, at, false)
 		for _, d := range c.intervals {
 			at = at.Add(d)
-			s.show(at.Add(-50*ms).UnixNano(), at)
-			s.show(at.Add(-50*ms).UnixNano(), at.Add(ms))  // another layer
-			s.show(at.Add(-150*ms).UnixNano(), at.Add(ms)) // an older picture
+			s.show(at.Add(-50*ms).UnixNano(), at, at, false)
+			s.show(at.Add(-50*ms).UnixNano(), at.Add(ms), at.Add(ms), false)  // another layer
+			s.show(at.Add(-150*ms).UnixNano(), at.Add(ms), at.Add(ms), false) // an older picture
 		}
 		n := s.count
 		if n.Freezes != c.freezes || n.Frozen != c.frozen || n.Pauses != c.pauses || n.Frames != uint64(len(c.intervals)+1) {
 			t.Errorf("%s: %d freezes of %v, %d pauses, %d frames", name, n.Freezes, n.Frozen, n.Pauses, n.Frames)
 		}
-		if got := n.FreezeRatio(at); got < c.ratio-0.001 || got > c.ratio+0.001 {
+		if got := n.FreezeRatio(at.Add(renderMachine)); got < c.ratio-0.001 || got > c.ratio+0.001 {
 			t.Errorf("%s: ratio %.4f, want %.4f", name, got, c.ratio)
 		}
 		if got := n.FrameRate(); got < c.rate*0.99 || got > c.rate*1.01 {
@@ -340,10 +340,10 @@ func TestFreezeThatLasts(t *testing.T) {
 	s := &screen{}
 	at := time.Unix(1000, 0)
 	for range 101 {
-		s.show(at.UnixNano(), at)
+		s.show(at.UnixNano(), at, at, false)
 		at = at.Add(40 * time.Millisecond)
 	}
-	last := at.Add(-40 * time.Millisecond)
+	last := at.Add(renderMachine - 40*time.Millisecond)
 	for _, c := range []struct {
 		after time.Duration
 		ratio float64
@@ -353,7 +353,8 @@ func TestFreezeThatLasts(t *testing.T) {
 		}
 	}
 	s.reset(at)
-	if s.show(at.UnixNano(), at.Add(time.Second)); s.count.Freezes != 1 || s.count.Frames != 1 {
+	at = at.Add(time.Second)
+	if s.show(at.UnixNano(), at, at, false); s.count.Freezes != 1 || s.count.Frames != 1 {
 		t.Errorf("a freeze across a new beginning: %+v", s.count.Freezes)
 	}
 }

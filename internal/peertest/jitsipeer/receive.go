@@ -256,7 +256,8 @@ func (r *receiver) take(x *session, b []byte, at time.Time) *incoming {
 		i.stamp, i.begun = p.stamp, true
 	}
 	i.order.take(s, seq, x.codecs[p.payload], &p, &st)
-	s.take(&st, at)
+	s.screen.trip = r.count.RTT
+	s.take(&st, at, repaired)
 	if s.done[st.stream&3].has(st.frame) {
 		i.settled = max(i.settled, seq)
 	}
