@@ -78,7 +78,7 @@ func (e *Endpoint) report(f *rtp.TransportFeedback, at time.Time) {
 	defer out.mu.Unlock()
 	d := &out.downlink
 	d.report(f, at)
-	out.pacer.rate = d.rate() * paceNum / paceDen
+	out.pacer.rate = d.rate()
 	if d.heard && out.pacer.probe.begin(d.state.Probe) {
 		e.pace()
 	}
@@ -103,13 +103,19 @@ func (e *Endpoint) nack(b *udp.Batch, c *rtp.Control, at time.Time) {
 		e.drop(DropControl)
 		return
 	}
+	if s.again == nil {
+		s.again = new(again)
+	}
+	again := s.again
 	nacks := c.Nacks()
 	for seq, ok := nacks.Next(); ok; seq, ok = nacks.Next() {
 		if !out.budget.repair.Allow(at, 1) {
 			e.drop(DropControl)
 			return
 		}
-		s.repair(b, leg, d, seq)
+		if again.asked(seq, at, out.downlink.state.RTT) && out.downlink.spare.take(at, out.downlink.rate(), repairSize) {
+			s.repair(b, leg, d, seq)
+		}
 	}
 }
 

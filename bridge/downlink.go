@@ -22,6 +22,7 @@ type downlink struct {
 	assumed int64 // bit/s that the client wants to be assumed; below 1: none
 	voice   gauge
 	repairs gauge
+	spare   spare
 	told    time.Time // the receiver, last
 }
 
@@ -39,6 +40,34 @@ func (d *downlink) report(f *rtp.TransportFeedback, at time.Time) {
 		d.heard = true
 		d.state = d.estimator.Report(f, at.Sub(d.epoch))
 	}
+}
+
+// spare is what retransmissions may cost: a part of what the way carries, so that they do not keep full the queue that lost what
+// they replace.
+type spare struct {
+	bits int64
+	at   time.Time
+}
+
+const (
+	spareShare = 4 // one part in so many of the estimate
+	spareLeast = 64_000
+	spareFor   = 500 * time.Millisecond // of it at once
+)
+
+// take takes the bits of a packet, and answers false if there is no room for it.
+func (s *spare) take(now time.Time, rate int64, size int) bool {
+	if rate == 0 {
+		return true
+	}
+	share := max(rate/spareShare, spareLeast)
+	s.bits = min(s.bits+share*int64(min(now.Sub(s.at), spareFor))/int64(time.Second), share*int64(spareFor)/int64(time.Second))
+	s.at = now
+	if s.bits <= 0 {
+		return false
+	}
+	s.bits -= int64(size) * 8
+	return true
 }
 
 // rate is what may be sent altogether, in bits per second; 0: no limit is known.
@@ -98,7 +127,7 @@ func (o *egress) tick(now time.Time) {
 		d.estimator.Demand(congestion.Bitrate(o.share.wanted + d.voice.rate(now)))
 		d.state = d.estimator.Tick(now.Sub(d.epoch))
 	}
-	o.pacer.rate = d.rate() * paceNum / paceDen
+	o.pacer.rate = d.rate()
 }
 
 // tell tells the receiver what its way can carry, and what there is no room for. The caller holds Conference.mu.

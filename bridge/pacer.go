@@ -10,8 +10,8 @@ import (
 
 const (
 	paceTick  = 5 * time.Millisecond
-	paceNum   = 5           // what goes out in bursts is so much
-	paceDen   = 2           // by so much of the estimate
+	paceRate  = 125         // percent of the estimate at which what waits goes out,
+	paceBurst = 250         // and in one tick, of what came after a pause
 	heldFor   = time.Second // of the estimate's rate: more than that would come too late
 	heldLeast = 64 << 10    // bytes that are held at any rate
 
@@ -33,7 +33,7 @@ const (
 // What the rate allows leaves at once; the rest is held in the clear, and gets its transport-wide number and its key stream when
 // it leaves. egress.mu guards it.
 type pacer struct {
-	rate   int64 // bits per second; 0: nothing is known, and nothing waits
+	rate   int64 // that the way carries, in bits per second; 0: nothing is known, and nothing waits
 	credit int64 // bits that may leave now; below 0 it is owed
 	at     time.Time
 	queues [priorities]fifo
@@ -93,7 +93,7 @@ func (p *pacer) allows(now time.Time, class priority) bool {
 func (p *pacer) refill(now time.Time) {
 	passed := min(now.Sub(p.at), paceTick)
 	if p.at = now; passed > 0 {
-		p.credit = min(p.credit+p.rate*int64(passed)/int64(time.Second), p.rate*int64(paceTick)/int64(time.Second))
+		p.credit = min(p.credit+p.rate*paceRate/100*int64(passed)/int64(time.Second), p.rate*paceBurst/100*int64(paceTick)/int64(time.Second))
 	}
 }
 
@@ -109,7 +109,7 @@ func (o *egress) commit(b *udp.Batch, leg Leg, s *slot, room []byte, w *rtp.Writ
 	p.queues[class].push(held{buffer, *w, s, ssrc, end})
 	if class == ordinary {
 		p.bytes += w.Size
-		if most := max(p.rate*paceDen/paceNum*int64(heldFor)/int64(time.Second)/8, heldLeast); int64(p.bytes) > most {
+		if most := max(p.rate*int64(heldFor)/int64(time.Second)/8, heldLeast); int64(p.bytes) > most {
 			o.shed()
 		}
 	}

@@ -54,6 +54,7 @@ type slot struct {
 	packets  uint32
 	octets   uint32
 
+	again   *again // nil: nothing was asked for yet
 	repairs uint16 // sequence number of the next retransmission
 	recent  [recentStreams]recent
 	newest  int // of recent

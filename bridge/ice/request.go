@@ -86,7 +86,8 @@ func (a *Agent) heard(p *pair, peer []byte, m *stun.Message, now time.Time, out 
 		return
 	}
 	if !p.valid {
-		if now.Sub(p.checks[0].at) >= triggerGap {
+		// The gap grows, or of a long way all that are remembered would be forgotten before the first answer is back.
+		if now.Sub(p.checks[0].at) >= triggerGap<<min(p.asks, 5) {
 			a.check(p, true, now, out)
 		}
 		return
