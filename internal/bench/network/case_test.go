@@ -67,7 +67,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"senders":      {Cases: []string{"5.1"}, Senders: 9, Queue: 1},
 		"marks with":   {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Mark: 1},
 		"a queue":      {Cases: []string{"5.1"}, Senders: 1},
-		"5 s":          {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Duration: time.Second},
+		"3 s":          {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Duration: time.Second},
 		"are called":   {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Binary: []string{"a=/x", "a=/y"}},
 		`no case "5.9`: {Cases: []string{"5.1", "5.9"}, Senders: 1, Queue: 1},
 	} {

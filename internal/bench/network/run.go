@@ -98,8 +98,8 @@ func (o *Options) say(format string, args ...any) {
 
 // chosen returns the cases and builds to measure.
 func (o *Options) chosen() (list []Case, builds []build, err error) {
-	if o.Senders < 1 || o.Senders > 8 || o.Duration < 0 || o.Duration > 0 && o.Duration < 5*time.Second || o.Duration > time.Hour {
-		return nil, nil, errors.New("want 1 to 8 senders, and 5 s to an hour")
+	if o.Senders < 1 || o.Senders > 8 || o.Duration < 0 || o.Duration > 0 && o.Duration < 3*time.Second || o.Duration > time.Hour {
+		return nil, nil, errors.New("want 1 to 8 senders, and 3 s to an hour")
 	}
 	if o.Queue <= 0 || o.Packets < 0 || o.Mark < 0 || o.Mark > 0 && !o.TUN {
 		return nil, nil, errors.New("want a queue, and marks with --tun alone")

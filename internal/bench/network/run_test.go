@@ -45,7 +45,7 @@ func measured(t *testing.T, o Options) (bouts []bout, table string) {
 	t.Setenv("TMPDIR", dir)
 	binary := peertest.Built(t)
 	o.self, o.Binary = binary, []string{"this=" + binary}
-	o.Duration, o.Warm, o.Senders, o.Codec, o.Rounds, o.Queue = 5*time.Second, time.Second, 2, "VP8", 1, 300*milli
+	o.Duration, o.Warm, o.Senders, o.Codec, o.Rounds, o.Queue = 3*time.Second, time.Second, 2, "VP8", 1, 300*milli
 	o.JSON, o.Plots = filepath.Join(dir, "out.json"), filepath.Join(dir, "plots")
 	var out, progress bytes.Buffer
 	o.Progress = &progress
