@@ -130,7 +130,7 @@ func (m *member) join(ctx context.Context, s memberSpec) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
 	p, err := jitsipeer.Join(ctx, jitsipeer.Options{URL: s.URL, Room: s.Room, Domain: s.Domain, Nick: s.Nick, Loopback: s.Loopback, Reach: s.Reach,
-		Video: s.Camera, Audio: s.Microphone, Wanted: constraints(0), Rewriting: true})
+		Video: s.Camera, Audio: s.Microphone, Wanted: constraints(0), Rewriting: true, RED: true})
 	if err != nil {
 		return err
 	}

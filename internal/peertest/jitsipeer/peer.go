@@ -40,6 +40,7 @@ type Options struct {
 	Wanted     any      // the first ReceiverVideoConstraints, without colibriClass; nil: everything in full size
 	Assumed    int      // bits/s, the assumedBandwidthBps of that when Wanted is nil; 0: none
 	NoTCC      bool     // it has no transport-wide feedback
+	RED        bool     // it reads redundant audio, also if it sends none
 	REMB       uint64   // bits/s: it has none and tells this as its estimate, as old clients do; see Estimate
 	Codecs     string   // codecList of the presence; "": av1,vp9,vp8,h264
 

@@ -39,7 +39,7 @@ func (p *Peer) features() []string {
 	case !p.o.NoTCC:
 		list = append(list, "http://jitsi.org/tcc")
 	}
-	if p.o.Audio != nil && p.o.Audio.RED {
+	if p.o.RED || p.o.Audio != nil && p.o.Audio.RED {
 		list = append(list, "http://jitsi.org/opus-red")
 	}
 	if !p.o.XMLSources {

@@ -16,7 +16,7 @@ const remembered = 2000; // messages that are known again when a history tells t
 
 // What this client can do (spec: the focus occupant), in the order in which the caps hash wants them.
 const features = [
-	'http://jabber.org/protocol/caps', NSInfo, 'http://jitsi.org/source-name', 'http://jitsi.org/tcc', 'http://jitsi.org/receive-multiple-video-streams',
+	'http://jabber.org/protocol/caps', NSInfo, 'http://jitsi.org/opus-red', 'http://jitsi.org/source-name', 'http://jitsi.org/tcc', 'http://jitsi.org/receive-multiple-video-streams',
 	'http://jitsi.org/ssrc-rewriting-1', 'http://jitsi.org/rtp-mid-demux', 'urn:ietf:rfc:4588', 'urn:ietf:rfc:5761', 'urn:ietf:rfc:5888',
 	NSJingle, 'urn:xmpp:jingle:apps:dtls:0', 'urn:xmpp:jingle:apps:rtp:1', 'urn:xmpp:jingle:apps:rtp:audio', 'urn:xmpp:jingle:apps:rtp:video',
 	'urn:xmpp:jingle:transports:ice-udp:1', 'urn:xmpp:ping',
