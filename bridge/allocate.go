@@ -251,6 +251,7 @@ func (e *Endpoint) aim(c *Conference) {
 		}
 		if s.paused {
 			s.stop()
+			out.pacer.purge(s)
 			continue
 		}
 		index, spatial, ok := s.source.levels.choose(s.want.height)
@@ -263,6 +264,9 @@ func (e *Endpoint) aim(c *Conference) {
 			if s.current != nil && (s.current.index > index || s.current.index == index && s.spatial > spatial) {
 				temporal = 0 // until there is a key frame to go down at
 			}
+		}
+		if out.downlink.brakes() {
+			temporal = 0
 		}
 		s.want.stream, s.want.spatial, s.want.temporal = index, spatial, temporal
 		if at := s.current; ok && at != nil && at.index != index && !s.source.levels.streams[at.index].alive {

@@ -78,7 +78,7 @@ func (e *Endpoint) report(f *rtp.TransportFeedback, at time.Time) {
 	defer out.mu.Unlock()
 	d := &out.downlink
 	d.report(f, at)
-	out.pacer.rate = d.rate()
+	out.pacer.rate = d.pace()
 	if d.heard && out.pacer.probe.begin(d.state.Probe) {
 		e.pace()
 	}
@@ -96,7 +96,7 @@ func (e *Endpoint) nack(b *udp.Batch, c *rtp.Control, at time.Time) {
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	s := out.slots[media]
-	if s == nil || !s.video {
+	if s == nil || !s.video || s.paused { // it goes on with a key frame
 		return
 	}
 	if !out.budget.nack.Allow(at, 1) {
@@ -116,7 +116,7 @@ func (e *Endpoint) nack(b *udp.Batch, c *rtp.Control, at time.Time) {
 			e.drop(DropControl)
 			return
 		}
-		if out.downlink.spare.take(at, out.downlink.rate(), repairSize) {
+		if out.downlink.spare.take(at, out.downlink.rate(), out.downlink.random(), repairSize) {
 			s.repair(b, leg, d, seq)
 		}
 	}

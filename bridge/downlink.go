@@ -50,17 +50,20 @@ type spare struct {
 }
 
 const (
-	spareShare = 4 // one part in so many of the estimate
+	spareShare = 25  // percent of the estimate,
+	spareMost  = 60  // and where much is lost that was not lost in a queue, up to this:
+	spareLoss  = 250 // percent of the loss
 	spareLeast = 64_000
 	spareFor   = 500 * time.Millisecond // of it at once
 )
 
-// take takes the bits of a packet, and answers false if there is no room for it.
-func (s *spare) take(now time.Time, rate int64, size int) bool {
+// take takes the bits of a packet, and answers false if there is no room for it. Loss is what does not arrive for other reasons
+// than a queue.
+func (s *spare) take(now time.Time, rate int64, loss float64, size int) bool {
 	if rate == 0 {
 		return true
 	}
-	share := max(rate/spareShare, spareLeast)
+	share := max(rate*min(max(int64(loss*spareLoss), spareShare), spareMost)/100, spareLeast)
 	s.bits = min(s.bits+share*int64(min(now.Sub(s.at), spareFor))/int64(time.Second), share*int64(spareFor)/int64(time.Second))
 	s.at = now
 	if s.bits <= 0 {
@@ -70,8 +73,28 @@ func (s *spare) take(now time.Time, rate int64, size int) bool {
 	return true
 }
 
+// random is the loss that has nothing to do with how much is sent.
+func (d *downlink) random() float64 {
+	if d.state.Limit == congestion.LimitDelay || d.state.Delay > delayBad {
+		return 0
+	}
+	return d.state.Loss
+}
+
 // rate is what may be sent altogether, in bits per second; 0: no limit is known.
 func (d *downlink) rate() int64 {
+	if d.heard {
+		return int64(d.state.Steady)
+	}
+	return d.remb
+}
+
+// brakes says that a queue on the way is being emptied, for which less is sent for a moment: of video, every picture that can be
+// left out.
+func (d *downlink) brakes() bool { return d.heard && d.state.Rate < d.state.Steady }
+
+// pace is the rate for the pacer.
+func (d *downlink) pace() int64 {
 	if d.heard {
 		return int64(d.state.Rate)
 	}
@@ -127,7 +150,7 @@ func (o *egress) tick(now time.Time) {
 		d.estimator.Demand(congestion.Bitrate(o.share.wanted + d.voice.rate(now)))
 		d.state = d.estimator.Tick(now.Sub(d.epoch))
 	}
-	o.pacer.rate = d.rate()
+	o.pacer.rate = d.pace()
 }
 
 // tell tells the receiver what its way can carry, and what there is no room for. The caller holds Conference.mu.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -179,4 +180,35 @@ func quantile(all []time.Duration, q float64) time.Duration {
 	}
 	slices.Sort(all)
 	return all[min(int(q*float64(len(all))), len(all)-1)]
+}
+
+// Where voices nearly fill the way, they come whole: pictures get what is left, and nothing keeps the queue full.
+func TestVoicesComeFirst(t *testing.T) {
+	w := newWorld(t)
+	var cameras []camera3
+	var mouths []*mouth
+	for i := range 4 {
+		id, ssrc := fmt.Sprint("s", i), uint32(2000+100*i)
+		w.join(id, nil, videoSource(id+"-v0", ssrc, 3), audioSource(id+"-a0", uint32(1000+i)))
+		cameras, mouths = append(cameras, w.camera3(id, ssrc)), append(mouths, &mouth{w: w, id: id, ssrc: uint32(1000 + i)})
+	}
+	w.join("b", nil)
+	w.wants("b", -1)
+	n := w.narrow("b", 300_000)
+	ways := []*narrow{n}
+	live := func(d time.Duration) {
+		for range int(d / (100 * time.Millisecond)) {
+			for _, m := range mouths {
+				m.speak(5)
+			}
+			w.live(100*time.Millisecond, ways, cameras...)
+		}
+	}
+	live(3 * time.Second)
+	n.lost, n.bytes, n.waited = 0, 0, nil
+	live(30 * time.Second)
+	t.Logf("%d lost, %d kbit/s, queue p50 %v p95 %v", n.lost, n.bytes*8/30/1000, quantile(n.waited, 0.5), quantile(n.waited, 0.95))
+	if n.lost > 20 || quantile(n.waited, 0.95) > 250*time.Millisecond || n.bytes*8/30 < 245_000 {
+		t.Errorf("%d lost, %d kbit/s, queue p95 %v", n.lost, n.bytes*8/30/1000, quantile(n.waited, 0.95))
+	}
 }

@@ -10,10 +10,11 @@ import (
 
 const (
 	paceTick  = 5 * time.Millisecond
-	paceRate  = 125         // percent of the estimate at which what waits goes out,
-	paceBurst = 250         // and in one tick, of what came after a pause
-	heldFor   = time.Second // of the estimate's rate: more than that would come too late
-	heldLeast = 64 << 10    // bytes that are held at any rate
+	paceRate  = 125                    // percent of the estimate at which what waits goes out,
+	paceBurst = 250                    // and in one tick, of what came after a pause
+	debtMost  = 100 * time.Millisecond // of the rate
+	heldFor   = time.Second            // of the estimate's rate: more than that would come too late
+	heldLeast = 64 << 10               // bytes that are held at any rate
 
 	// overhead is what a packet has on its way around what the bridge writes: the tag of SRTP, UDP and IP.
 	overhead = 16 + 8 + 20
@@ -91,7 +92,7 @@ func (p *pacer) allows(now time.Time, class priority) bool {
 }
 
 func (p *pacer) refill(now time.Time) {
-	passed := min(now.Sub(p.at), paceTick)
+	passed := min(now.Sub(p.at), time.Second)
 	if p.at = now; passed > 0 {
 		p.credit = min(p.credit+p.rate*paceRate/100*int64(passed)/int64(time.Second), p.rate*paceBurst/100*int64(paceTick)/int64(time.Second))
 	}
@@ -119,7 +120,10 @@ func (o *egress) commit(b *udp.Batch, leg Leg, s *slot, room []byte, w *rtp.Writ
 // depart lets a packet leave whose stamps are right. The caller holds mu.
 func (o *egress) depart(b *udp.Batch, leg Leg, w *rtp.Written, ssrc uint32, end bool) {
 	bits := int64(w.Size+overhead) * 8
-	o.pacer.credit -= bits
+	if p := &o.pacer; p.rate > 0 { // audio is owed for a moment, and then forgiven
+		p.refill(b.Now)
+		p.credit = max(p.credit-bits, -p.rate*int64(debtMost)/int64(time.Second))
+	}
 	o.pacer.probe.credit -= bits
 	if w.TransportCC != 0 {
 		o.downlink.left(b.Now, o.sequence, w.Size+overhead, o.pacer.probe.mark(b.Now))

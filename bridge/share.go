@@ -6,10 +6,11 @@ import (
 )
 
 const (
-	shareEvery  = 5 * time.Second        // the budget is shared anew, if nothing else leads to it
-	shareLeast  = 200 * time.Millisecond // and no more often
-	raiseAfter  = time.Second            // what was lowered stays so long
-	raiseMargin = 10                     // percent that a layer above the present one must be cheaper than what is there
+	shareEvery   = 5 * time.Second        // the budget is shared anew, if nothing else leads to it
+	shareLeast   = 200 * time.Millisecond // and no more often
+	raiseAfter   = time.Second            // what was lowered stays so long
+	raiseMargin  = 10                     // percent that a layer above the present one must be cheaper than what is there
+	resumeMargin = 30                     // the same for what is paused
 
 	stageFirst = 360 // pixels that what is on stage gets before others get anything
 )
@@ -97,7 +98,10 @@ func (o *egress) spread(budget int64, now time.Time) {
 // price is what a choice is reckoned at: more than it costs if it is more than the slot gets now, so that nothing goes up and
 // down all the time.
 func (s *slot) price(rate int64) int64 {
-	if s.paused || rate > s.pick.rate {
+	switch {
+	case s.paused: // which costs a key frame besides
+		return rate + rate*resumeMargin/100
+	case rate > s.pick.rate:
 		return rate + rate*raiseMargin/100
 	}
 	return rate

@@ -3,12 +3,13 @@ package congestion
 import "time"
 
 const (
-	longQueue  = 100 * time.Millisecond // a queue that is worth being emptied at once
-	drainPart  = 0.5                    // of the rate is sent while it empties
-	drainMost  = 3 * time.Second
-	drainSeen  = 500 * time.Millisecond // and a round trip with the queue, after which it must be shorter ...
-	drainFalls = 0.8                    // ... than this part
-	drainAgain = 10 * time.Second       // the queue is taken to be of others; then for as long not, lest we be the others of others
+	longQueue    = 100 * time.Millisecond // a queue that is worth being emptied at once
+	overflowLoss = 0.1                    // part of the packets, lost beside a long queue
+	drainPart    = 0.5                    // of the rate is sent while it empties
+	drainMost    = 3 * time.Second
+	drainSeen    = 500 * time.Millisecond // and a round trip with the queue, after which it must be shorter ...
+	drainFalls   = 0.8                    // ... than this part
+	drainAgain   = 10 * time.Second       // the queue is taken to be of others; then for as long not, lest we be the others of others
 )
 
 // drain is what is done about a long queue.

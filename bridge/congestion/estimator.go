@@ -38,8 +38,9 @@ type Probe struct {
 
 // State is what is known of a path.
 type State struct {
-	Rate  Bitrate // that may be sent
-	Probe Probe   // to be sent now, the same until it was sent
+	Rate   Bitrate // that may be sent
+	Steady Bitrate // the same, but for what is held back for a moment to empty a queue
+	Probe  Probe   // to be sent now, the same until it was sent
 
 	Acknowledged Bitrate       // what lately arrived; 0: not known
 	Loss         float64       // part of the packets of about the last second that did not arrive

@@ -161,16 +161,18 @@ func (g *GCC) clamp() {
 
 // target is the rate that may be sent, in bit/s.
 func (g *GCC) target() float64 {
-	rate := g.control.rate
+	rate := g.steady()
 	if g.drain.on {
 		rate *= drainPart
 	}
-	return max(min(rate, g.cap), float64(g.config.Minimum))
+	return max(rate, float64(g.config.Minimum))
 }
+
+func (g *GCC) steady() float64 { return max(min(g.control.rate, g.cap), float64(g.config.Minimum)) }
 
 // State is what is known now.
 func (g *GCC) State() State {
-	s := State{Rate: Bitrate(g.target()), RTT: g.rtt, MinRTT: g.leastRTT.value(), Delay: max(g.delay, 0), Limit: g.limit()}
+	s := State{Rate: Bitrate(g.target()), Steady: Bitrate(g.steady()), RTT: g.rtt, MinRTT: g.leastRTT.value(), Delay: max(g.delay, 0), Limit: g.limit()}
 	if !g.prober.sent {
 		s.Probe = g.prober.asked
 	}

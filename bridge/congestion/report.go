@@ -79,6 +79,9 @@ func (g *GCC) steer(u usage, at time.Duration) {
 		u = underuse // what arrives now is the half that is sent while the queue empties
 	}
 	acknowledged, _ := g.arrived.rate()
+	if !g.drain.on && g.delay > longQueue && g.lost > overflowLoss*g.total && acknowledged > 0 && acknowledged < g.control.rate {
+		u = overuse // a full queue grows no more, and what is lost is what does not fit into it
+	}
 	g.control.update(u, acknowledged, g.rtt, at, g.free && g.control.rate < g.losses.room())
 	if u == overuse {
 		g.goal = 0
