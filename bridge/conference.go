@@ -132,6 +132,7 @@ func (e *Endpoint) renew(wish *api.Endpoint) {
 		e.consent.Store(false)
 		e.receive.reset()
 		e.told = nil
+		clear(e.met)
 		e.out.renew()
 	}
 	d := newDialect(wish.Receive)
@@ -207,6 +208,9 @@ func (c *Conference) source(e *Endpoint) {
 
 func (c *Conference) forget(s *source) {
 	s.gone = true
+	for _, e := range c.order {
+		delete(e.met, s)
+	}
 	for _, ssrc := range s.all() {
 		if c.ssrcs[ssrc] == s {
 			delete(c.ssrcs, ssrc)

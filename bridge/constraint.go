@@ -105,9 +105,18 @@ func (e *Endpoint) video(list []candidate) []candidate {
 }
 
 // knows says that the endpoint's client can tell what a source's packets are: it has acknowledged the source, or it is told of
-// the slot before (jitsi.md §9.5). The caller holds Conference.mu.
+// the slot before (jitsi.md §9.5). What it has known it knows: a focus that was killed may have forgotten the last
+// acknowledgement, and hears it again. The caller holds Conference.mu.
 func (e *Endpoint) knows(s *source) bool {
-	return e.dialect.Load().rewriting || s.signal.Since <= e.wish.Receive.Known
+	if e.dialect.Load().rewriting {
+		return true
+	}
+	if s.signal.Since <= e.wish.Receive.Known {
+		e.met[s] = s.signal.Since
+		return true
+	}
+	since, met := e.met[s]
+	return met && since == s.signal.Since
 }
 
 // audio are the audio sources that a receiver should get, those who spoke last first.

@@ -33,8 +33,9 @@ type Endpoint struct {
 
 	// Guarded by Conference.mu.
 	wish     api.Endpoint
-	joined   time.Duration // after the epoch
-	sources  []*source     // in the order of signalling
+	joined   time.Duration      // after the epoch
+	sources  []*source          // in the order of signalling
+	met      map[*source]uint64 // of others, that it was given in this session, with their Since: it knows them for good
 	receive  constraints
 	channel  channel.Conn // nil: none is open
 	told     []string     // the forwarded sources that it was told of
@@ -90,7 +91,7 @@ func (e *Endpoint) record(r *event.Recorder) {
 func (e *Endpoint) drop(d Drop) { e.dropped[d].Add(1) }
 
 func newEndpoint(c *Conference, id string) *Endpoint {
-	e := &Endpoint{ID: id, Conference: c, epoch: c.epoch, joined: time.Since(c.epoch)}
+	e := &Endpoint{ID: id, Conference: c, epoch: c.epoch, joined: time.Since(c.epoch), met: make(map[*source]uint64)}
 	e.in.reset()
 	e.out.reset()
 	e.receive.reset()

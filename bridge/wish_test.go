@@ -85,6 +85,33 @@ func TestASourceIsWantedBeforeItIsKnown(t *testing.T) {
 	}
 }
 
+// TestWhatIsKnownStaysKnown: a focus that was killed before it wrote an acknowledgement down does not stop what it started.
+func TestWhatIsKnownStaysKnown(t *testing.T) {
+	w := newWorld(t)
+	source := audioSource("a-a0", 1000)
+	source.Since = 5
+	w.join("a", nil, source)
+	w.join("b", func(e *api.Endpoint) { e.Receive.Known = 4 })
+	seq := uint16(0)
+	hears := func(step string, want bool) {
+		t.Helper()
+		w.pass(time.Second)
+		w.legs["b"].packets = nil
+		seq++
+		w.send("a", in{ssrc: 1000, seq: seq, timestamp: 960 * uint32(seq), payload: 111, level: 30, body: []byte("voice")})
+		if got := len(w.legs["b"].of(1000)) == 1; got != want {
+			t.Errorf("%s: hears %v", step, got)
+		}
+	}
+	hears("not yet told", false)
+	w.change("b", func(e *api.Endpoint) { e.Receive.Known = 5 })
+	hears("acknowledged", true)
+	w.change("b", func(e *api.Endpoint) { e.Receive.Known = 4 })
+	hears("forgotten by the focus", true)
+	w.change("b", func(e *api.Endpoint) { e.Session++ })
+	hears("a new session", false)
+}
+
 // TestForwardedSourcesOnChangeOnly: a receiver is told what it gets when that is something else.
 func TestForwardedSourcesOnChangeOnly(t *testing.T) {
 	w := newWorld(t)

@@ -41,9 +41,9 @@ func rooted(t *testing.T) {
 func measured(t *testing.T, o Options) (bouts []bout, table string) {
 	t.Helper()
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	binary := peertest.Built(t) // before the folder is another: it is kept for other tests
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	binary := peertest.Built(t)
 	o.self, o.Binary = binary, []string{"this=" + binary}
 	o.Duration, o.Warm, o.Senders, o.Codec, o.Rounds, o.Queue = 3*time.Second, time.Second, 2, "VP8", 1, 300*milli
 	o.JSON, o.Plots = filepath.Join(dir, "out.json"), filepath.Join(dir, "plots")
