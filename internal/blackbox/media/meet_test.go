@@ -24,6 +24,9 @@ func TestEverybodyReceivesEverybody(t *testing.T) {
 		"AV1, rewritten, with mid": func(o *jitsipeer.Options) { o.Rewriting, o.MidDemux, o.Video.Codec = true, true, jitsipeer.AV1 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if !full { // else one after the other, with the machine to itself
+				t.Parallel()
+			}
 			in := room()
 			var peers []*jitsipeer.Peer
 			for _, nick := range []string{"ann", "bob", "carl"} {
