@@ -14,11 +14,14 @@ func limited(height int) map[string]any {
 // What a receiver gets falls and rises with what it wants, within 2 s, for every codec, and a decoder notices nothing: no
 // sequence number is missing, no frame is without its reference, no descriptor jumps.
 func TestLayersFollowConstraints(t *testing.T) {
-	for _, c := range []jitsipeer.Codec{jitsipeer.VP8, jitsipeer.VP9, jitsipeer.AV1, jitsipeer.H264} {
-		for _, way := range []struct {
+	for i, c := range []jitsipeer.Codec{jitsipeer.VP8, jitsipeer.VP9, jitsipeer.AV1, jitsipeer.H264} {
+		for n, way := range []struct {
 			name   string
 			change func(*jitsipeer.Options)
 		}{{"signalled", func(*jitsipeer.Options) {}}, {"rewritten", rewriting}} {
+			if !full && (i+n)%2 == 1 {
+				continue
+			}
 			t.Run(string(c)+", "+way.name, func(t *testing.T) {
 				t.Parallel()
 				in := room()
