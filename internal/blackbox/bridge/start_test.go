@@ -16,16 +16,25 @@ import (
 
 // TestServerSaysWhoHoldsThePort: one line, although another process has found it.
 func TestServerSaysWhoHoldsThePort(t *testing.T) {
-	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer udp.Close()
 	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
+	// Listeners of both networks ask for TCP first, so that has to be free there. It is kept so by nobody: not in the range
+	// that connections take their ports from.
+	var udp net.PacketConn
+	for port := 20000 + os.Getpid()%5000; udp == nil; port++ {
+		free, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		free.Close()
+		if udp, err = net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+			udp = nil
+		}
+	}
+	defer udp.Close()
 	for name, c := range map[string]struct {
 		scheme, network string
 		address         net.Addr
