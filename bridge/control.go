@@ -10,15 +10,17 @@ import (
 
 // What RTCP of one endpoint may cost (HB8).
 var (
-	controlRate = limit.Rate{PerSecond: 300, Burst: 300}  // compounds
-	nackRate    = limit.Rate{PerSecond: 100, Burst: 100}  // NACKs
-	repairRate  = limit.Rate{PerSecond: 1000, Burst: 500} // retransmissions
+	controlRate = limit.Rate{PerSecond: 300, Burst: 300}       // compounds
+	nackRate    = limit.Rate{PerSecond: 100, Burst: 100}       // NACKs
+	toldRate    = limit.Rate{PerSecond: 20_000, Burst: 20_000} // packets that transport-wide feedback is about
+	repairRate  = limit.Rate{PerSecond: 1000, Burst: 500}      // retransmissions
 )
 
-type controlBudget struct{ control, nack, repair limit.Bucket }
+type controlBudget struct{ control, nack, told, repair limit.Bucket }
 
 func (c *controlBudget) reset() {
-	c.control, c.nack, c.repair = limit.NewBucket(controlRate), limit.NewBucket(nackRate), limit.NewBucket(repairRate)
+	c.control, c.nack = limit.NewBucket(controlRate), limit.NewBucket(nackRate)
+	c.told, c.repair = limit.NewBucket(toldRate), limit.NewBucket(repairRate)
 }
 
 // wildClock is by how much the time of a sender report may differ from that of the media (HB8).
@@ -59,7 +61,7 @@ func (e *Endpoint) RTCP(b *udp.Batch, compound []byte, at time.Time) {
 			}
 			if r, ok := c.REMB(); ok {
 				e.out.mu.Lock()
-				e.out.downlink.remb = int64(r.Bitrate)
+				e.out.downlink.remb = int64(min(r.Bitrate, downlinkMost))
 				e.out.mu.Unlock()
 			}
 			for i := range c.FIRs() {
@@ -76,6 +78,10 @@ func (e *Endpoint) report(f *rtp.TransportFeedback, at time.Time) {
 	out := &e.out
 	out.mu.Lock()
 	defer out.mu.Unlock()
+	if !out.budget.told.Allow(at, float64(f.Count)) {
+		e.drop(DropControl)
+		return
+	}
 	d := &out.downlink
 	d.report(f, at)
 	out.pacer.rate = d.pace()

@@ -11,6 +11,9 @@ import (
 // downlinkStart is what a way to a receiver is taken for until it has proven to be another. JVB begins with as much.
 const downlinkStart = 2_500_000
 
+// downlinkMost is what it is taken for at most, whatever the client says.
+const downlinkMost = 50_000_000
+
 // downlink is what is known of the way to a receiver. egress.mu guards it.
 type downlink struct {
 	estimator *congestion.GCC // nil: nothing was sent yet with a transport-wide number
@@ -29,7 +32,7 @@ type downlink struct {
 // left takes a packet that left, with its size on the way.
 func (d *downlink) left(now time.Time, number uint16, size int, probe uint8) {
 	if d.estimator == nil {
-		d.estimator, d.epoch = congestion.NewGCC(congestion.Config{Start: downlinkStart}), now
+		d.estimator, d.epoch = congestion.NewGCC(congestion.Config{Start: downlinkStart, Maximum: downlinkMost}), now
 	}
 	d.estimator.Sent(congestion.Packet{Number: number, At: now.Sub(d.epoch), Size: size, Probe: probe})
 }

@@ -15,6 +15,7 @@ const (
 	debtMost  = 100 * time.Millisecond // of the rate
 	heldFor   = time.Second            // of the estimate's rate: more than that would come too late
 	heldLeast = 64 << 10               // bytes that are held at any rate
+	heldMost  = 2 << 20                // and no more than that
 
 	// overhead is what a packet has on its way around what the bridge writes: the tag of SRTP, UDP and IP.
 	overhead = 16 + 8 + 20
@@ -81,11 +82,14 @@ func (f *fifo) pop() held {
 
 // allows reports that a packet may leave now, before what waits.
 func (p *pacer) allows(now time.Time, class priority) bool {
-	if class == urgent || p.rate == 0 || p.probe.on {
+	if class == urgent || p.rate == 0 {
 		return true
 	}
 	if !p.queues[repaired].empty() || class == ordinary && !p.queues[ordinary].empty() {
 		return false
+	}
+	if p.probe.on {
+		return true
 	}
 	p.refill(now)
 	return p.credit > 0
@@ -110,7 +114,7 @@ func (o *egress) commit(b *udp.Batch, leg Leg, s *slot, room []byte, w *rtp.Writ
 	p.queues[class].push(held{buffer, *w, s, ssrc, end})
 	if class == ordinary {
 		p.bytes += w.Size
-		if most := max(p.rate*int64(heldFor)/int64(time.Second)/8, heldLeast); int64(p.bytes) > most {
+		if most := min(max(p.rate*int64(heldFor)/int64(time.Second)/8, heldLeast), heldMost); int64(p.bytes) > most {
 			o.shed()
 		}
 	}

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"time"
 
 	"parley/bridge/rtp"
@@ -9,6 +10,7 @@ import (
 
 const (
 	redundancyMost = 3                // packets of audio before one that it carries once more
+	redundancySize = 1000             // bytes of a packet of audio with what is added to it
 	redundancyFor  = 10 * time.Second // what was added stays so long after the loss
 	redundancyPart = 4                // audio with what is added is no more than one part in so many of the way
 )
@@ -69,15 +71,20 @@ func (r *redundancy) red(p *packet, payloadType uint8) []byte {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	earlier := r.earlier[:0]
-	for back := r.count; back > 0; back-- {
+	room := redundancySize - len(p.Payload())
+	for back := 1; back <= r.count; back++ {
 		n := len(st.spoken.ring)
 		buffer := st.spoken.ring[(st.spoken.next-1-back+2*n)%n] // the newest is p
 		var old rtp.Packet
 		if buffer == nil || old.Parse(buffer.Bytes) != nil || old.PayloadType() != p.payload {
 			continue
 		}
+		if room -= len(old.Payload()); room < 0 {
+			break
+		}
 		earlier = append(earlier, rtp.Earlier{Timestamp: old.Timestamp(), Data: old.Payload()})
 	}
+	slices.Reverse(earlier)
 	if len(earlier) == 0 {
 		return nil
 	}
