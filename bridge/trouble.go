@@ -23,13 +23,12 @@ type part uint8
 const (
 	nowhere part = iota
 	machine
-	relay
 	upward
 	downward
 	parts
 )
 
-var partNames = [parts]string{"", api.Machine, api.Relay, api.Uplink, api.Downlink}
+var partNames = [parts]string{"", api.Machine, api.Uplink, api.Downlink}
 
 // delay follows how much later than at best packets of a stream come, in ticks of its clock.
 type delay struct {

@@ -71,7 +71,7 @@ type Quality struct {
 	Conference string  `json:"conference"`
 	Endpoint   string  `json:"endpoint"`
 	Session    int     `json:"session"`
-	Part       string  `json:"part,omitempty"`  // Uplink, Downlink, Relay or Machine; empty: none any more
+	Part       string  `json:"part,omitempty"`  // Uplink, Downlink or Machine; empty: none any more
 	Loss       float64 `json:"loss,omitempty"`  // part of the packets, of about the last second
 	Delay      int64   `json:"delay,omitempty"` // ms that packets wait in a queue
 	Rate       int64   `json:"rate,omitempty"`  // bit/s that the way to the endpoint is taken for
@@ -81,6 +81,5 @@ type Quality struct {
 const (
 	Uplink   = "uplink"   // from the endpoint to the bridge
 	Downlink = "downlink" // from the bridge to the endpoint
-	Relay    = "relay"    // both, at once, of a client that is relayed
 	Machine  = "bridge"   // the bridge is too slow for what it has to do
 )
