@@ -40,7 +40,7 @@ func TestSource(t *testing.T) {
 
 func TestSources(t *testing.T) {
 	s := NewSources[string](2, Rate{PerSecond: 1, Burst: 3}, 10)
-	if !s.Open("a", start) || !s.Open("a", start) || s.Open("a", start) {
+	if first, second := s.Open("a", start), s.Open("a", start); !first || !second || s.Open("a", start) {
 		t.Error("two may be open")
 	}
 	if !s.Open("b", start) {

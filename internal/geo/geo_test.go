@@ -1,0 +1,232 @@
+package geo
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// marker begins the metadata, and separator is between the tree and the values, in bytes.
+const (
+	marker    = "\xab\xcd\xefMaxMind.com"
+	separator = 16
+)
+
+// text, number and object write values.
+func text(s string) []byte {
+	switch {
+	case len(s) < 29:
+		return append([]byte{2<<5 | byte(len(s))}, s...)
+	case len(s) < 285:
+		return append([]byte{2<<5 | 29, byte(len(s) - 29)}, s...)
+	}
+	return append(binary.BigEndian.AppendUint16([]byte{2<<5 | 30}, uint16(len(s)-285)), s...)
+}
+
+func number(n uint32) []byte { return binary.BigEndian.AppendUint32([]byte{6<<5 | 4}, n) }
+
+func object(members ...[]byte) []byte {
+	out := []byte{7<<5 | byte(len(members)/2)}
+	for _, m := range members {
+		out = append(out, m...)
+	}
+	return out
+}
+
+func join(list ...[]byte) (out []byte) {
+	for _, b := range list {
+		out = append(out, b...)
+	}
+	return out
+}
+
+// file writes a file of one version and record size: the networks lead to values, by their place in the section.
+func file(version, bits int, values []byte, networks map[string]int) []byte {
+	type node [2]uint32
+	nodes := []node{{}}
+	const leaf = 1 << 31
+	for text, at := range networks {
+		p := netip.MustParsePrefix(text)
+		ip := p.Addr().AsSlice()
+		n := p.Bits()
+		if version == 6 && p.Addr().Is4() {
+			ip, n = append(make([]byte, 12), ip...), n+96
+		}
+		at := uint32(at) | leaf
+		here := 0
+		for i := range n {
+			bit := ip[i/8] >> (7 - i%8) & 1
+			if i == n-1 {
+				nodes[here][bit] = at
+				break
+			}
+			if nodes[here][bit] == 0 {
+				nodes[here][bit] = uint32(len(nodes))
+				nodes = append(nodes, node{})
+			}
+			here = int(nodes[here][bit])
+		}
+	}
+	var out []byte
+	for _, n := range nodes {
+		for i, v := range n {
+			switch {
+			case v == 0:
+				n[i] = uint32(len(nodes))
+			case v&leaf != 0:
+				n[i] = v&^leaf + uint32(len(nodes)) + separator
+			}
+		}
+		l, r := n[0], n[1]
+		switch bits {
+		case 24:
+			out = append(out, byte(l>>16), byte(l>>8), byte(l), byte(r>>16), byte(r>>8), byte(r))
+		case 28:
+			out = append(out, byte(l>>16), byte(l>>8), byte(l), byte(l>>24)<<4|byte(r>>24), byte(r>>16), byte(r>>8), byte(r))
+		case 32:
+			out = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(out, l), r)
+		}
+	}
+	out = append(append(out, make([]byte, separator)...), values...)
+	out = append(out, marker...)
+	return append(out, object(text("binary_format_major_version"), []byte{5<<5 | 1, 2}, text("description"), object(text("en"), text("made for a test, in more than twenty-nine bytes")),
+		text("ip_version"), []byte{5<<5 | 1, byte(version)}, text("languages"), []byte{1, 4, 2<<5 | 2, 'e', 'n'},
+		text("node_count"), number(uint32(len(nodes))), text("record_size"), []byte{5<<5 | 1, byte(bits)})...)
+}
+
+// sample has a country behind other members of all types, one that is pointed at, and one that is registered alone.
+func sample() (values []byte, networks map[string]int) {
+	germany := object(text("geoname_id"), number(2921044), text("iso_code"), text("DE"))
+	var at []int
+	add := func(b []byte) {
+		at = append(at, len(values))
+		values = append(values, b...)
+	}
+	add(germany)
+	long := make([]byte, 300)
+	add(object(
+		text("array"), []byte{2, 4, 1 << 5, 0, 2<<5 | 1, 'x'}, text("bool"), []byte{1, 7}, text("double"), append([]byte{3<<5 | 8}, make([]byte, 8)...),
+		text("int"), []byte{4, 1, 0, 0, 0, 1}, text("long"), text(string(long)),
+		text("country"), []byte{1 << 5, 0}, // a pointer to what is at 0
+	))
+	add(object(text("country"), object(text("geoname_id"), number(1)), text("registered_country"), object(text("iso_code"), text("FR"))))
+	add(object(text("country"), object(text("iso_code"), text("<b>"))))
+	return values, map[string]int{"192.0.2.0/24": at[1], "198.51.100.128/25": at[2], "203.0.113.0/24": at[3], "2001:db8::/32": at[1]}
+}
+
+func TestCountries(t *testing.T) {
+	values, networks := sample()
+	for _, version := range []int{4, 6} {
+		for _, bits := range []int{24, 28, 32} {
+			if version == 4 {
+				delete(networks, "2001:db8::/32")
+			} else {
+				_, networks = sample()
+			}
+			db, err := Parse(file(version, bits, values, networks))
+			if err != nil {
+				t.Fatal(version, bits, err)
+			}
+			six := "DE"
+			if version == 4 {
+				six = ""
+			}
+			for ip, want := range map[string]string{
+				"192.0.2.1": "DE", "192.0.2.255": "DE", "::ffff:192.0.2.7": "DE", "192.0.3.1": "", "198.51.100.200": "FR", "198.51.100.1": "", "203.0.113.9": "",
+				"2001:db8::1": six, "2001:db9::1": "", "::1": "", "10.0.0.1": "",
+			} {
+				if got := db.Country(netip.MustParseAddr(ip)); got != want {
+					t.Errorf("version %d, %d bits: %s is in %q, not %q", version, bits, ip, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestNoFileIsNoCountry(t *testing.T) {
+	var db *DB
+	if got := db.Country(netip.MustParseAddr("192.0.2.1")); got != "" {
+		t.Error(got)
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	for name, b := range map[string][]byte{"empty": {}, "text": []byte("GeoIP"), "marker": []byte(marker), "metadata": append([]byte(marker), object(text("node_count"), number(9))...)} {
+		if _, err := Parse(b); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "x.mmdb")
+	values, networks := sample()
+	if err := os.WriteFile(path, file(6, 28, values, networks), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if db, err := Open(path); err != nil || db.Country(netip.MustParseAddr("192.0.2.1")) != "DE" {
+		t.Error(err)
+	}
+}
+
+// What points in circles, or out of the file, ends.
+func TestDamagedValues(t *testing.T) {
+	deep := []byte{}
+	for range 40 {
+		deep = join(deep, []byte{7<<5 | 1}, text("country"))
+	}
+	for name, values := range map[string][]byte{
+		"a pointer to itself":  {1 << 5, 0},
+		"two in a circle":      {1 << 5, 2, 1 << 5, 0},
+		"out of the section":   {1<<5 | 3<<3, 0xff, 0xff, 0xff, 0xff},
+		"a map without end":    {7<<5 | 31, 0xff, 0xff, 0xff},
+		"maps in maps":         deep,
+		"a text without end":   {7<<5 | 1, 2<<5 | 20, 'x'},
+		"no byte of its type":  {0},
+		"a country that loops": join([]byte{7<<5 | 1}, text("country"), []byte{1 << 5, 0}),
+		"a country to nowhere": join([]byte{7<<5 | 1}, text("country"), []byte{1<<5 | 7, 0xff}),
+	} {
+		db, err := Parse(file(4, 24, values, map[string]int{"192.0.2.0/24": 0, "198.51.100.0/24": 1 << 16}))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		for _, ip := range []string{"192.0.2.1", "198.51.100.1"} {
+			if got := db.Country(netip.MustParseAddr(ip)); got != "" {
+				t.Errorf("%s: %q", name, got)
+			}
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	values, networks := sample()
+	for _, bits := range []int{24, 28, 32} {
+		f.Add(file(6, bits, values, networks), []byte{192, 0, 2, 1})
+	}
+	delete(networks, "2001:db8::/32")
+	f.Add(file(4, 24, values, networks), []byte{198, 51, 100, 200})
+	f.Fuzz(func(t *testing.T, b, ip []byte) {
+		db, err := Parse(b)
+		if err != nil {
+			return
+		}
+		if a, ok := netip.AddrFromSlice(ip); ok {
+			if c := db.Country(a); c != "" && len(c) != 2 {
+				t.Fatal(c)
+			}
+		}
+	})
+}
+
+func BenchmarkCountry(b *testing.B) {
+	values, networks := sample()
+	db, err := Parse(file(6, 28, values, networks))
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := netip.MustParseAddr("192.0.2.1")
+	b.ReportAllocs()
+	for b.Loop() {
+		db.Country(a)
+	}
+}
