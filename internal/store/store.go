@@ -74,10 +74,12 @@ type Affiliation struct {
 
 // Message is a groupchat message in a room's history.
 type Message struct {
-	ID     string    // the archive's id (XEP-0359), unique in the room: what is there already is not stored again
-	At     time.Time // to the millisecond
-	Sender string    // occupant address
-	Tail   []byte    // the message as it is delivered, without its attribute to
+	ID      string    // the archive's id (XEP-0359), unique in the room: what is there already is not stored again
+	At      time.Time // to the millisecond
+	Sender  string    // occupant address
+	Author  string    // the real address of who said it, may be empty
+	Subject bool      // it set the subject, or takes another one back: it is archived and does not belong to the history
+	Tail    []byte    // the message as it is delivered, without its attribute to
 }
 
 // Change is one write to one room, all of it or nothing.
@@ -87,8 +89,9 @@ type Change struct {
 	Put          *Room // create or replace the room's row
 	Affiliations []Affiliation
 	Messages     []Message
-	Keep         int  // with Messages: how many of the room's latest messages stay; 0 keeps all
-	Delete       bool // remove the room and all that hangs on it; nothing else in the change counts
+	Keep         int       // with Messages: how many of the room's latest messages stay; 0 keeps all
+	Replace      []Message // whose tails take the place of those that the messages of these ids have; what is not there stays away
+	Delete       bool      // remove the room and all that hangs on it; nothing else in the change counts
 }
 
 // Rooms keeps persistent rooms.
@@ -115,6 +118,23 @@ type Rooms interface {
 type Store interface {
 	Accounts
 	Rooms
+	RoomArchives
+	Archives
+	Rosters
+	Offline
+	FastTokens
+	Nodes
+	Uploads
+	Pushes
+	Announcements
+	Invites
+	Mechanisms
+	Apps
+	Logins
+	SpentTokens
+	Talks
+	Hooks
+	Meetings
 	// Ping reports whether the store can be written.
 	Ping(ctx context.Context) error
 	// Close commits what is queued and closes the store.

@@ -59,16 +59,18 @@ func (s *db) CreateAccount(ctx context.Context, a store.Account) error {
 		return store.ErrInvalid
 	}
 	return s.use(ctx, "create account", func() error {
-		return s.update(ctx, sql.LevelSerializable, func(tx *sql.Tx) error {
-			r, err := tx.ExecContext(ctx, `
-				INSERT INTO account (addr, disabled, created) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-				a.Addr, a.Disabled, millis(a.Created))
-			if err := affected(r, err, store.ErrExists); err != nil {
-				return err
-			}
-			return insertCredentials(ctx, tx, a.Addr, a.Credentials)
-		})
+		return s.update(ctx, sql.LevelSerializable, func(tx *sql.Tx) error { return insertAccount(ctx, tx, a) })
 	})
+}
+
+func insertAccount(ctx context.Context, tx *sql.Tx, a store.Account) error {
+	r, err := tx.ExecContext(ctx, `
+		INSERT INTO account (addr, disabled, created) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+		a.Addr, a.Disabled, millis(a.Created))
+	if err := affected(r, err, store.ErrExists); err != nil {
+		return err
+	}
+	return insertCredentials(ctx, tx, a.Addr, a.Credentials)
 }
 
 // SetCredentials implements store.Accounts.
@@ -88,6 +90,9 @@ func (s *db) SetCredentials(ctx context.Context, addr string, c []store.Credenti
 		if _, err := tx.ExecContext(ctx, `DELETE FROM credential WHERE addr = $1`, addr); err != nil {
 			return err
 		}
+		if err := endTokens(ctx, tx, addr); err != nil {
+			return err
+		}
 		return insertCredentials(ctx, tx, addr, c)
 	})
 }
@@ -95,6 +100,11 @@ func (s *db) SetCredentials(ctx context.Context, addr string, c []store.Credenti
 // DisableAccount implements store.Accounts.
 func (s *db) DisableAccount(ctx context.Context, addr string, disabled bool) error {
 	return s.account(ctx, "disable account", addr, func(tx *sql.Tx) error {
+		if disabled {
+			if err := endTokens(ctx, tx, addr); err != nil {
+				return err
+			}
+		}
 		r, err := tx.ExecContext(ctx, `UPDATE account SET disabled = $2 WHERE addr = $1`, addr, disabled)
 		return affected(r, err, store.ErrNotFound)
 	})
@@ -103,6 +113,10 @@ func (s *db) DisableAccount(ctx context.Context, addr string, disabled bool) err
 // DeleteAccount implements store.Accounts.
 func (s *db) DeleteAccount(ctx context.Context, addr string) error {
 	return s.account(ctx, "delete account", addr, func(tx *sql.Tx) error {
+		// Who gets the name later is somebody else, and must not find these calls.
+		if _, err := tx.ExecContext(ctx, `UPDATE rtc_talk_sessions SET account = '' WHERE account = $1`, addr); err != nil {
+			return err
+		}
 		r, err := tx.ExecContext(ctx, `DELETE FROM account WHERE addr = $1`, addr)
 		return affected(r, err, store.ErrNotFound)
 	})

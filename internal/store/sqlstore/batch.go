@@ -14,9 +14,13 @@ import (
 // batch turns changes into rows: it loads and locks what it must know of the rooms, applies the changes in memory one
 // after the other, and then stores the outcome with a handful of statements, however many changes and rooms there are.
 type batch struct {
-	ctx   context.Context
-	tx    *sql.Tx
-	rooms map[string]*room // those of the batch that were ever claimed, by address
+	ctx      context.Context
+	tx       *sql.Tx
+	rooms    map[string]*room    // those of the batch that were ever claimed, by address
+	archives map[string]*archive // those of the batch's accounts, by address
+
+	unnumbered bool     // see dialect
+	keep       *keeping // writes messages of archives
 }
 
 // room is what a batch knows of a room and what it makes of it.
@@ -32,12 +36,13 @@ type room struct {
 	remove       bool // before everything else
 	put          *store.Room
 	affiliations map[string]store.Affiliation
-	messages     []store.Message // numbered up to seq
-	floor        int64           // messages up to this number go
+	messages     []store.Message         // numbered up to seq
+	replaced     map[int64]store.Message // of those that were there before, by their numbers
+	floor        int64                   // messages up to this number go
 }
 
 // load locks the rooms and looks at them: first the one, then the other, for while waiting for a lock one looks at what
-// was true before.
+// was true before. Then it does so with the archives, whose locks are on the rows themselves.
 func (b *batch) load(writes []write, lock string) error {
 	named := make(map[string]bool)
 	for i := range writes {
@@ -69,7 +74,10 @@ func (b *batch) load(writes []write, lock string) error {
 	if err != nil {
 		return err
 	}
-	return b.loadIDs(writes)
+	if err := b.loadIDs(writes); err != nil {
+		return err
+	}
+	return b.loadArchives(writes, lock)
 }
 
 // loadIDs finds out which messages are there already.
@@ -83,9 +91,11 @@ func (b *batch) loadIDs(writes []write) error {
 			continue
 		}
 		byKey[r.key] = r
-		for _, m := range c.Messages {
-			if isKey(m.ID) {
-				ids = append(ids, []any{r.key, m.ID})
+		for _, list := range [][]store.Message{c.Messages, c.Replace} {
+			for _, m := range list {
+				if isKey(m.ID) {
+					ids = append(ids, []any{r.key, m.ID})
+				}
 			}
 		}
 	}
@@ -112,7 +122,7 @@ func (b *batch) apply(c *store.Change) error {
 	case c.Delete:
 		*r = room{key: r.key, epoch: r.epoch, seq: r.seq, ids: make(map[string]int64), touched: true, remove: true}
 		return nil
-	case !r.exists && c.Put == nil && len(c.Affiliations)+len(c.Messages) > 0:
+	case !r.exists && c.Put == nil && len(c.Affiliations)+len(c.Messages)+len(c.Replace) > 0:
 		return store.ErrNotFound
 	}
 	r.touched = true
@@ -136,12 +146,30 @@ func (b *batch) apply(c *store.Change) error {
 	if c.Keep > 0 && len(c.Messages) > 0 {
 		r.floor = max(r.floor, r.seq-int64(c.Keep))
 	}
+	for _, m := range c.Replace {
+		r.replace(m)
+	}
 	return nil
+}
+
+// replace gives a message that is there another tail.
+func (r *room) replace(m store.Message) {
+	seq, ok := r.ids[m.ID]
+	switch first := r.seq - int64(len(r.messages)) + 1; {
+	case !ok || seq <= r.floor:
+	case seq >= first:
+		r.messages[seq-first].Tail = m.Tail
+	default:
+		if r.replaced == nil {
+			r.replaced = make(map[int64]store.Message)
+		}
+		r.replaced[seq] = m
+	}
 }
 
 // store writes the outcome.
 func (b *batch) store(mark int64) error {
-	var removed, put, none, affiliations, messages, floors, epochs [][]any
+	var removed, put, none, affiliations, replaced, messages, floors, epochs [][]any
 	for addr, r := range b.rooms {
 		if !r.touched {
 			continue
@@ -163,10 +191,15 @@ func (b *batch) store(mark int64) error {
 		if r.floor > 0 {
 			floors = append(floors, []any{r.key, r.floor})
 		}
+		for seq, m := range r.replaced {
+			if seq > r.floor {
+				replaced = append(replaced, []any{r.key, seq, m.ID, millis(m.At), m.Sender, m.Author, m.Subject, blob(m.Tail)})
+			}
+		}
 		for i, m := range r.messages {
 			seq := r.seq - int64(len(r.messages)-1-i)
 			if seq > r.floor {
-				messages = append(messages, []any{r.key, seq, m.ID, millis(m.At), m.Sender, blob(m.Tail)})
+				messages = append(messages, []any{r.key, seq, m.ID, millis(m.At), m.Sender, m.Author, m.Subject, blob(m.Tail)})
 			}
 		}
 	}
@@ -185,28 +218,38 @@ func (b *batch) store(mark int64) error {
 		{`DELETE FROM room_message WHERE (room, seq) IN (SELECT m.room, m.seq FROM (VALUES `,
 			`(CAST(? AS BIGINT), CAST(? AS BIGINT))`,
 			`) AS v JOIN room_message m ON m.room = v.column1 AND m.seq <= v.column2)`, floors},
-		{`INSERT INTO room_message (room, seq, id, at, sender, tail) VALUES `, `(?, ?, ?, ?, ?, ?)`, ``, messages},
+		{`INSERT INTO room_message (room, seq, id, at, sender, author, subject, tail) VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?)`,
+			` ON CONFLICT (room, seq) DO UPDATE SET tail = excluded.tail`, replaced},
+		{`INSERT INTO room_message (room, seq, id, at, sender, author, subject, tail) VALUES `, `(?, ?, ?, ?, ?, ?, ?, ?)`, ``, messages},
 		{`UPDATE room_epoch SET seq = v.column2, mark = v.column3 FROM (VALUES `,
 			`(CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`,
 			`) AS v WHERE room_epoch.room = v.column1`, epochs},
 	} {
-		for chunk := range slices.Chunk(s.rows, rowsAtOnce) {
-			text, args := statement(s.head, s.row, s.tail, chunk)
-			if _, err := b.tx.ExecContext(b.ctx, text, args...); err != nil {
-				return err
-			}
+		if err := b.exec(s.head, s.row, s.tail, s.rows); err != nil {
+			return err
 		}
 	}
-	return nil
+	return b.storeArchives(mark)
 }
 
 // rowsAtOnce bounds the rows of one statement: SQLite allows 32,766 parameters, PostgreSQL 65,535.
 const rowsAtOnce = 200
 
+// exec runs a statement over the rows.
+func (b *batch) exec(head, row, tail string, rows [][]any) error {
+	for chunk := range slices.Chunk(rows, rowsAtOnce) {
+		text, args := b.statement(head, row, tail, chunk)
+		if _, err := b.tx.ExecContext(b.ctx, text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // query runs a statement over the rows and calls scan for each row of the result.
 func (b *batch) query(head, row, tail string, rows [][]any, scan func(*sql.Rows) error) error {
 	for chunk := range slices.Chunk(rows, rowsAtOnce) {
-		text, args := statement(head, row, tail, chunk)
+		text, args := b.statement(head, row, tail, chunk)
 		result, err := b.tx.QueryContext(b.ctx, text, args...)
 		if err != nil {
 			return err
@@ -222,6 +265,28 @@ func (b *batch) query(head, row, tail string, rows [][]any, scan func(*sql.Rows)
 		}
 	}
 	return nil
+}
+
+// statement is the function of that name, as the dialect wants it.
+func (b *batch) statement(head, row, tail string, rows [][]any) (text string, args []any) {
+	if !b.unnumbered {
+		return statement(head, row, tail, rows)
+	}
+	return unnumbered(head, row, tail, len(rows)), flat(rows)
+}
+
+// unnumbered is the text of statement with question marks, for n rows.
+func unnumbered(head, row, tail string, n int) string {
+	return head + strings.Repeat(row+", ", n-1) + row + tail
+}
+
+// flat are the values of rows, one behind the other.
+func flat(rows [][]any) []any {
+	args := make([]any, 0, len(rows)*len(rows[0]))
+	for _, values := range rows {
+		args = append(args, values...)
+	}
+	return args
 }
 
 // statement writes row once for each of the rows, with its question marks numbered, between head and tail.
@@ -263,9 +328,11 @@ func isChange(c *store.Change) bool {
 			return false
 		}
 	}
-	for _, m := range c.Messages {
-		if !isKey(m.ID) || !isText(m.Sender) {
-			return false
+	for _, list := range [][]store.Message{c.Messages, c.Replace} {
+		for _, m := range list {
+			if !isKey(m.ID) || !isText(m.Sender) || !isText(m.Author) {
+				return false
+			}
 		}
 	}
 	return true

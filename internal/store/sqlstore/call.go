@@ -35,6 +35,29 @@ func (s *db) use(ctx context.Context, what string, call func() error) error {
 	return fmt.Errorf("store: %s: %w", what, err)
 }
 
+// names reads rows of one text each.
+func (s *db) names(ctx context.Context, what, query string, args ...any) (list []string, err error) {
+	err = s.use(ctx, what, func() error {
+		rows, err := s.reader.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				return err
+			}
+			list = append(list, name)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
 // update runs change in a transaction that writes, and again if it loses against another. It is not run again when the
 // database went away in between: the change may have been committed.
 func (s *db) update(ctx context.Context, level sql.IsolationLevel, change func(*sql.Tx) error) error {

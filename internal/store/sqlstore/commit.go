@@ -13,8 +13,8 @@ import (
 // commit commits a batch in one transaction and returns what became of each change.
 //
 // While the database is away it tries again until the patience is over; from then on, until the database is back, each
-// batch has one try. If the database refuses the data of one change, each change gets a transaction of its own, so that
-// this one fails alone. It runs on the queue's goroutine only.
+// batch has one try. If the database refuses the data of a change, each half of the batch gets a transaction of its own,
+// and so on, so that this change fails alone. It runs on the queue's goroutine only.
 func (s *db) commit(batch []write) []error {
 	sent := make(attempts)
 	start := time.Now()
@@ -26,7 +26,7 @@ func (s *db) commit(batch []write) []error {
 		}
 		kind := s.fault(err)
 		if kind == faultData && len(batch) > 1 {
-			return s.commitEach(batch)
+			return s.commitHalves(batch)
 		}
 		if kind != faultAway {
 			s.away = false // for it answers
@@ -42,12 +42,9 @@ func (s *db) commit(batch []write) []error {
 	}
 }
 
-func (s *db) commitEach(batch []write) []error {
-	results := make([]error, len(batch))
-	for i := range batch {
-		results[i] = s.commit(batch[i : i+1])[0]
-	}
-	return results
+func (s *db) commitHalves(batch []write) []error {
+	half := len(batch) / 2
+	return append(s.commit(batch[:half]), s.commit(batch[half:])...)
 }
 
 // attempts holds the results of the attempts of which COMMIT was sent, by mark. If the connection breaks before the
@@ -75,7 +72,7 @@ func (s *db) attempt(writes []write, sent attempts) (results []error, err error)
 		return nil, err
 	}
 	defer tx.Rollback() // does nothing after Commit
-	b := batch{ctx: ctx, tx: tx}
+	b := batch{ctx: ctx, tx: tx, unnumbered: s.unnumbered, keep: s.keep}
 	if err := b.load(writes, s.lock); err != nil {
 		return nil, err
 	}
@@ -84,11 +81,22 @@ func (s *db) attempt(writes []write, sent attempts) (results []error, err error)
 			return results, nil
 		}
 	}
+	for _, a := range b.archives {
+		if results, done := sent[a.mark]; done {
+			return results, nil
+		}
+	}
 	results = make([]error, len(writes))
 	changed := false
 	for i := range writes {
-		results[i] = b.apply(&writes[i].change)
-		changed = changed || results[i] == nil
+		w := &writes[i]
+		if w.appended == nil {
+			results[i] = b.apply(&w.change)
+			changed = changed || results[i] == nil
+		} else {
+			results[i] = b.append(w.appended)
+			changed = changed || results[i] == nil && len(w.appended) > 0
+		}
 	}
 	if !changed {
 		return results, nil

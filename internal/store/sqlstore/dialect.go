@@ -14,6 +14,13 @@ type dialect struct {
 	// writes has the database for itself.
 	lock string
 
+	// unnumbered is for statements over many rows: their parameters are question marks. SQLite looks each numbered one up in a
+	// list of all.
+	unnumbered bool
+
+	// clocked says that the tables of calls have the database's own type of times; else they are milliseconds.
+	clocked bool
+
 	fault   func(error) fault // what kind of error it is; never called with nil
 	explain func(error) error // the error with what an admin can do, where that is known
 }

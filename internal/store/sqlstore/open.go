@@ -87,7 +87,8 @@ type db struct {
 
 	reader, writer *sql.DB
 	queue          *queue
-	away           bool // the last batch found the database away; belongs to the queue's goroutine
+	keep           *keeping // belongs to the queue's goroutine
+	away           bool     // the last batch found the database away; belongs to the queue's goroutine
 
 	gate   sync.RWMutex // held for reading by every call that uses the database; guards closed
 	closed bool
@@ -107,6 +108,11 @@ func open(ctx context.Context, src source, o Options) (*db, error) {
 		return nil, err
 	}
 	if err := s.ping(ctx); err != nil {
+		s.reader.Close()
+		s.writer.Close()
+		return nil, err
+	}
+	if s.keep, err = prepareKeeping(ctx, s.writer, s.unnumbered); err != nil {
 		s.reader.Close()
 		s.writer.Close()
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"time"
@@ -36,6 +37,7 @@ func postgresSource(raw string, o Options) (source, error) {
 			name:    "postgres",
 			goose:   goose.DialectPostgres,
 			lock:    " FOR UPDATE",
+			clocked: true,
 			fault:   postgresFault,
 			explain: postgresExplain,
 		},
@@ -71,6 +73,10 @@ func setDefaults(config *pq.Config, said url.Values) {
 }
 
 func postgresConnect(config pq.Config, r role, o Options) (*sql.DB, error) {
+	if _, ok := config.Runtime[bitmapScans]; r == reading && !ok {
+		config.Runtime = maps.Clone(config.Runtime)
+		config.Runtime[bitmapScans] = "off"
+	}
 	connector, err := pq.NewConnectorConfig(config)
 	if err != nil {
 		return nil, err
@@ -89,6 +95,11 @@ func postgresConnect(config pq.Config, r role, o Options) (*sql.DB, error) {
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	return pool, nil
 }
+
+// bitmapScans is a parameter that is off where we read: what we read is a few rows in the order of an index. Where statistics are
+// missing or misleading, PostgreSQL takes an archive of 100,000 messages for a small one, and reads and sorts all of it for a
+// page.
+const bitmapScans = "enable_bitmapscan"
 
 // dialer makes connections that give up on a server of which no byte comes for a time: the driver itself would wait for
 // ever.

@@ -6,16 +6,18 @@ import (
 	"parley/internal/store"
 )
 
-// Bounds of a batch: what is queued beyond them waits for the next one.
+// Bounds of a batch: what is queued beyond them waits for the next one. What messages of many archives share in a large one,
+// pages of the indexes foremost, is written once.
 const (
-	batchChanges = 512
+	batchChanges = 4096
 	batchBytes   = 4 << 20
 )
 
-// write is a change that waits to be committed.
+// write waits to be committed: a change to a room, or messages for archives.
 type write struct {
-	change store.Change
-	done   func(error)
+	change   store.Change
+	appended []store.Appended // not nil: messages, or none, and no change
+	done     func(error)
 }
 
 // queue holds the changes and runs the goroutine that commits them, batch by batch, in order. While one batch is being
@@ -38,15 +40,18 @@ func newQueue(commit func([]write) []error) *queue {
 }
 
 // add queues a change.
-func (q *queue) add(c store.Change, done func(error)) {
+func (q *queue) add(c store.Change, done func(error)) { q.push(write{change: c, done: done}) }
+
+// push queues a write.
+func (q *queue) push(w write) {
 	q.mu.Lock()
 	closed := q.closed
 	if !closed {
-		q.waiting = append(q.waiting, write{c, done})
+		q.waiting = append(q.waiting, w)
 	}
 	q.mu.Unlock()
 	if closed {
-		go done(store.ErrClosed) // the caller may hold what done needs
+		go w.done(store.ErrClosed) // the caller may hold what done needs
 		return
 	}
 	q.nudge()
@@ -92,7 +97,7 @@ func (q *queue) take() (batch []write, closed bool) {
 	defer q.mu.Unlock()
 	n, size := 0, 0
 	for n < len(q.waiting) && n < batchChanges && size < batchBytes {
-		size += bytes(q.waiting[n].change)
+		size += q.waiting[n].bytes()
 		n++
 	}
 	batch, q.waiting = q.waiting[:n:n], q.waiting[n:]
@@ -102,17 +107,23 @@ func (q *queue) take() (batch []write, closed bool) {
 	return batch, q.closed
 }
 
-// bytes returns roughly what a change weighs.
-func bytes(c store.Change) int {
+// bytes returns roughly what a write weighs.
+func (w *write) bytes() int {
 	n := 0
+	for _, a := range w.appended {
+		n += len(a.Owner) + len(a.Message.Peer) + len(a.Message.Tail)
+	}
+	c := &w.change
 	if c.Put != nil {
 		n += len(c.Put.Config) + len(c.Put.Subject)
 	}
 	for _, a := range c.Affiliations {
 		n += len(a.Addr) + len(a.Nick) + len(a.Reason)
 	}
-	for _, m := range c.Messages {
-		n += len(m.ID) + len(m.Sender) + len(m.Tail)
+	for _, list := range [][]store.Message{c.Messages, c.Replace} {
+		for _, m := range list {
+			n += len(m.ID) + len(m.Sender) + len(m.Tail)
+		}
 	}
 	return n
 }

@@ -78,8 +78,8 @@ func (s *db) History(ctx context.Context, addr string, limit int) (list []store.
 	}
 	err = s.use(ctx, "history", func() error {
 		rows, err := s.reader.QueryContext(ctx, `
-			SELECT id, at, sender, tail FROM room_message
-			WHERE room = (SELECT room FROM room WHERE addr = $1) ORDER BY seq DESC LIMIT $2`, addr, limit)
+			SELECT id, at, sender, author, tail FROM room_message
+			WHERE room = (SELECT room FROM room WHERE addr = $1) AND NOT subject ORDER BY seq DESC LIMIT $2`, addr, limit)
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (s *db) History(ctx context.Context, addr string, limit int) (list []store.
 		for rows.Next() {
 			var m store.Message
 			var at int64
-			if err := rows.Scan(&m.ID, &at, &m.Sender, &m.Tail); err != nil {
+			if err := rows.Scan(&m.ID, &at, &m.Sender, &m.Author, &m.Tail); err != nil {
 				return err
 			}
 			m.At = fromMillis(at)

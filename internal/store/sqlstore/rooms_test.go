@@ -102,6 +102,35 @@ func TestKeepBoundsTheHistory(t *testing.T) {
 	})
 }
 
+// A message that is there gets another tail and nothing else; one that is not, or is no more, stays away.
+func TestReplacedMessages(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *db) {
+		epoch, other := newRoom(t, s, "r"), newRoom(t, s, "other")
+		mustWrite(t, s, store.Change{Room: "other", Epoch: other, Messages: messages("2")})
+		mustWrite(t, s, store.Change{Room: "r", Epoch: epoch, Messages: messages("1", "2", "3", "4"), Keep: 3})
+		stone := func(id string) store.Message {
+			return store.Message{ID: id, At: at(7), Sender: "nobody", Author: "nobody", Tail: []byte("<retracted/>")}
+		}
+		mustWrite(t, s, store.Change{Room: "r", Epoch: epoch, Replace: []store.Message{stone("1"), stone("2"), stone("5"), stone("6")}, Messages: messages("5")})
+		want := messages("3", "4", "5")
+		two := message("2")
+		two.Tail, want[2].Tail = []byte("<retracted/>"), []byte("<retracted/>")
+		list, err := s.History(context.Background(), "r", 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "history", list, append([]store.Message{two}, want...))
+		if list, err = s.History(context.Background(), "other", 9); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "the other room", list, messages("2"))
+		mustWrite(t, s, store.Change{Room: "r", Epoch: epoch, Delete: true})
+		if err := write1(s, store.Change{Room: "r", Epoch: epoch, Replace: []store.Message{stone("3")}}); err != store.ErrNotFound {
+			t.Errorf("of a room that is no more: %v", err)
+		}
+	})
+}
+
 // TestBatchMeansTheSameAsSingleWrites applies the same changes one at a time and all at once.
 func TestBatchMeansTheSameAsSingleWrites(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *db) {
@@ -189,6 +218,11 @@ func TestRandomBatchMeansTheSameAsSingleWrites(t *testing.T) {
 				c.Messages = append(c.Messages, message(fmt.Sprint("m", r.IntN(6))))
 			}
 			c.Keep = r.IntN(4)
+			for range r.IntN(3) {
+				m := message(fmt.Sprint("m", r.IntN(6)))
+				m.Tail = []byte(fmt.Sprint("tombstone", r.IntN(100)))
+				c.Replace = append(c.Replace, m)
+			}
 			return c
 		}
 		for seed := range uint64(12) {
@@ -221,7 +255,11 @@ func TestRandomBatchMeansTheSameAsSingleWrites(t *testing.T) {
 					results[way] = <-done
 				}
 				room, affiliations, err := s.Room(ctx, addr)
-				ends[way] = fmt.Sprintf("%s %v %v %v", room.Config, affiliations, err, history(t, s, addr, 99))
+				said, _ := s.History(ctx, addr, 99)
+				ends[way] = fmt.Sprintf("%s %v %v", room.Config, affiliations, err)
+				for _, m := range said {
+					ends[way] += fmt.Sprintf(" %s:%s", m.ID, m.Tail)
+				}
 			}
 			equal(t, fmt.Sprint("results of script ", seed), results[1], results[0])
 			equal(t, fmt.Sprint("end of script ", seed), ends[1], ends[0])

@@ -17,6 +17,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
+// What the writing connection holds of the database in memory, and how much is written ahead before it is written back: the
+// pages that messages of a busy hour go to are neither read again nor written back for each batch.
+const (
+	cacheKiB        = 16 << 10
+	checkpointPages = 4000 // of 4 KiB
+)
+
 // walLimit is what the file beside the database shrinks to when it has been written back.
 const walLimit = 64 << 20
 
@@ -37,10 +44,11 @@ func sqliteSource(path string, o Options) (source, error) {
 	}
 	return source{
 		dialect: &dialect{
-			name:    "sqlite",
-			goose:   goose.DialectSQLite3,
-			fault:   sqliteFault,
-			explain: sqliteExplain,
+			name:       "sqlite",
+			goose:      goose.DialectSQLite3,
+			unnumbered: true,
+			fault:      sqliteFault,
+			explain:    sqliteExplain,
 		},
 		shown:   path,
 		connect: func(r role) (*sql.DB, error) { return sqliteConnect(path, r, o) },
@@ -121,6 +129,8 @@ func sqliteConnect(path string, r role, o Options) (*sql.DB, error) {
 		options.Set("_journal_mode", "WAL")
 		options.Set("_txlock", "immediate")
 		options.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
+		options.Add("_pragma", fmt.Sprintf("cache_size(-%d)", cacheKiB))
+		options.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages))
 	}
 	connector, err := sqlite.NewConnector((&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String())
 	if err != nil {

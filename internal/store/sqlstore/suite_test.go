@@ -21,6 +21,10 @@ func TestMain(m *testing.M) {
 		child(url)
 		return
 	}
+	if url := os.Getenv(archivingURL); url != "" {
+		archivingChild(url)
+		return
+	}
 	goleak.VerifyTestMain(peertest.Stopping(m))
 }
 
@@ -144,7 +148,7 @@ func equal(t testing.TB, what string, got, want any) {
 // nasty are texts that break a careless statement.
 var nasty = []string{
 	`'; DROP TABLE room; --`, `"; DELETE FROM account; --`, `\`, `\'`, `''`, `$1`, `?`, `:a @b`, `%_*`, `{"a"}`, `\x00`, `\\000`,
-	"line\nbreak\r\ttab", "\x01\x7f", "zero​width", "Zoë 😀 ‮", "NULL", " ", "/* */", "E'\\x'", strings.Repeat("ü", 1000),
+	"line\nbreak\r\ttab", "\x01\x7f", "zero\u200bwidth", "Zoë 😀 \u202e", "NULL", " ", "/* */", "E'\\x'", strings.Repeat("ü", 1000),
 }
 
 func TestFieldsAreKeptAsTheyAre(t *testing.T) {

@@ -1,0 +1,3 @@
+-- +goose Up
+-- PostgreSQL's tables are in this order anyway.
+SELECT 1;
