@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -39,6 +40,11 @@ type Checker struct {
 	issuers map[string]*issuer
 	domains []string
 	rec     *event.Recorder
+
+	revoked *Used  // here, since the start
+	used    *Used  // the same, where there is no ledger
+	ledger  Ledger // nil: nothing is remembered across restarts
+	writes  sync.WaitGroup
 }
 
 type issuer struct {
@@ -53,7 +59,7 @@ func New(cfg Config, o Options) (*Checker, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	c := &Checker{cfg: cfg, issuers: make(map[string]*issuer), rec: o.Recorder}
+	c := &Checker{cfg: cfg, issuers: make(map[string]*issuer), rec: o.Recorder, revoked: NewUsed(mostSpent), used: NewUsed(mostSpent)}
 	for _, d := range o.Domains {
 		c.domains = append(c.domains, strings.ToLower(strings.TrimSuffix(d, ".")))
 	}
@@ -131,8 +137,9 @@ func (c *Checker) newIssuer(cfg Issuer, o Options) (*issuer, error) {
 // Accepts reports whether any token is accepted at all. A nil Checker accepts none.
 func (c *Checker) Accepts() bool { return c != nil && len(c.issuers) > 0 }
 
-// Close ends the fetching of keys and waits for it.
+// Close ends the fetching of keys, and waits for it and for what is being written to the ledger.
 func (c *Checker) Close() error {
+	c.writes.Wait()
 	for _, is := range c.issuers {
 		if is.remote != nil {
 			is.remote.close()
@@ -153,42 +160,73 @@ func (c *Checker) Check(ctx context.Context, raw, source string) (Claims, error)
 }
 
 func (c *Checker) check(ctx context.Context, raw string) (Claims, *Error) {
+	t, refusal := takeApart(raw)
+	if refusal != nil {
+		return Claims{}, refusal
+	}
+	alg, kid, refusal := readHeader(t.header)
+	if refusal != nil {
+		return Claims{}, refusal
+	}
+	is, refusal := c.issuer(t.payload)
+	if refusal != nil {
+		return Claims{}, refusal
+	}
+	if refusal := is.verify(ctx, alg, kid, t.signed, t.signature); refusal != nil {
+		return Claims{}, refusal
+	}
+	var claims Claims
+	for _, s := range c.steps(&claims, is, t.payload, time.Now()) {
+		if refusal := s.check(); refusal != nil {
+			return Claims{}, refusal
+		}
+	}
+	if refusal := c.unspent(ctx, &claims); refusal != nil {
+		return Claims{}, refusal
+	}
+	return claims, nil
+}
+
+// apart is a token taken apart, and not believed yet.
+type apart struct {
+	header, payload object
+	signed          string // header and payload as they came
+	signature       []byte
+}
+
+func takeApart(raw string) (t apart, refusal *Error) {
 	if len(raw) > maxToken {
-		return Claims{}, errSize.because("%d bytes", len(raw))
+		return t, errSize.because("%d bytes", len(raw))
 	}
 	if strings.Count(raw, ".") != 2 {
-		return Claims{}, errShape
+		return t, errShape
 	}
-	signed := raw[:strings.LastIndexByte(raw, '.')]
-	head, body, _ := strings.Cut(signed, ".")
-	header, refusal := readSegment(head)
-	if refusal != nil {
-		return Claims{}, refusal
+	t.signed = raw[:strings.LastIndexByte(raw, '.')]
+	head, body, _ := strings.Cut(t.signed, ".")
+	if t.header, refusal = readSegment(head); refusal != nil {
+		return t, refusal
 	}
-	payload, refusal := readSegment(body)
-	if refusal != nil {
-		return Claims{}, refusal
+	if t.payload, refusal = readSegment(body); refusal != nil {
+		return t, refusal
 	}
-	signature, err := decodeSegment(raw[len(signed)+1:])
-	if err != nil {
-		return Claims{}, errShape.because("signature: %v", err)
+	var err error
+	if t.signature, err = decodeSegment(raw[len(t.signed)+1:]); err != nil {
+		return t, errShape.because("signature: %v", err)
 	}
-	alg, kid, refusal := readHeader(header)
-	if refusal != nil {
-		return Claims{}, refusal
-	}
+	return t, nil
+}
+
+// issuer returns whom the token says that it is from.
+func (c *Checker) issuer(payload object) (*issuer, *Error) {
 	name, err := payload.text("iss", maxName)
 	if err != nil {
-		return Claims{}, errClaim.because("%v", err)
+		return nil, errClaim.because("%v", err)
 	}
 	is := c.issuers[name]
 	if is == nil {
-		return Claims{}, errIssuer.because("iss %.64q", name)
+		return nil, errIssuer.because("iss %.64q", name)
 	}
-	if refusal := is.verify(ctx, alg, kid, signed, signature); refusal != nil {
-		return Claims{}, refusal
-	}
-	return c.read(is, payload, time.Now())
+	return is, nil
 }
 
 func readSegment(s string) (object, *Error) {
@@ -260,116 +298,4 @@ func (is *issuer) verify(ctx context.Context, alg, kid, signed string, signature
 		return errAlg.because("no key of the issuer is for %s", alg)
 	}
 	return errSignature
-}
-
-// read checks the claims of a token whose signature is right.
-func (c *Checker) read(is *issuer, o object, now time.Time) (Claims, *Error) {
-	claims := Claims{Issuer: is.Name, Accounts: is.Accounts, Leeway: c.cfg.Leeway}
-	if refusal := c.readTimes(&claims, o, now); refusal != nil {
-		return Claims{}, refusal
-	}
-	audience, err := readAudience(o)
-	if err != nil {
-		return Claims{}, errClaim.because("%v", err)
-	}
-	claims.Audience = audience
-	if !slices.Contains(is.Audiences, Any) && !slices.ContainsFunc(audience, func(a string) bool { return slices.Contains(is.Audiences, a) }) {
-		return Claims{}, errAudience
-	}
-	if claims.ID, err = o.text("jti", maxName); err != nil {
-		return Claims{}, errClaim.because("%v", err)
-	}
-	if claims.Door, err = o.text("door", maxName); err != nil {
-		return Claims{}, errClaim.because("%v", err)
-	}
-	if refusal := c.readScope(&claims, is, o); refusal != nil {
-		return Claims{}, refusal
-	}
-	if err := claims.readContext(o); err != nil {
-		return Claims{}, errClaim.because("%v", err)
-	}
-	return claims, nil
-}
-
-// readTimes checks exp, nbf and iat (RFC 7519 §4.1.4–6). A token without an end is refused, and so is one whose end is
-// further away than tokens may live, whatever its iat says.
-func (c *Checker) readTimes(claims *Claims, o object, now time.Time) *Error {
-	exp, ok, err := o.date("exp")
-	if err != nil {
-		return errClaim.because("%v", err)
-	}
-	if !ok {
-		return errNoExpiry
-	}
-	claims.Expires = exp
-	if claims.Current(now) != nil {
-		return errExpired
-	}
-	if exp.After(now.Add(c.cfg.MaxLifetime + c.cfg.Leeway)) {
-		return errFar
-	}
-	for name, to := range map[string]*time.Time{"nbf": &claims.NotBefore, "iat": &claims.IssuedAt} {
-		t, _, err := o.date(name)
-		if err != nil {
-			return errClaim.because("%v", err)
-		}
-		if t.After(now.Add(c.cfg.Leeway)) {
-			return errEarly.because("%s", name)
-		}
-		*to = t
-	}
-	return nil
-}
-
-func readAudience(o object) ([]string, error) {
-	list, ok := o["aud"].([]any)
-	if !ok {
-		s, err := o.text("aud", maxName)
-		if err != nil || s == "" {
-			return nil, err
-		}
-		return []string{s}, nil
-	}
-	var audience []string
-	for _, v := range list {
-		s, ok := v.(string)
-		if !ok {
-			return nil, errors.New("aud is not a list of strings")
-		}
-		if err := checkText("aud", s, maxName); err != nil {
-			return nil, err
-		}
-		audience = append(audience, s)
-	}
-	return audience, nil
-}
-
-// readScope reads room and sub, which say where the token leads.
-func (c *Checker) readScope(claims *Claims, is *issuer, o object) *Error {
-	room, err := o.text("room", maxRoom)
-	if err != nil {
-		return errClaim.because("%v", err)
-	}
-	if _, there := o["room"]; !there && is.RoomOptional {
-		room = Any
-	}
-	if room == "" {
-		return errRoom.because("no room")
-	}
-	claims.Room = room
-	sub, err := o.text("sub", maxRoom)
-	if err != nil {
-		return errClaim.because("%v", err)
-	}
-	if is.AnySubject {
-		claims.Tenant = Any
-		return nil
-	}
-	if sub == "" {
-		return errTenant.because("no sub")
-	}
-	if !slices.Contains(c.domains, strings.ToLower(strings.TrimSuffix(sub, "."))) {
-		claims.Tenant = sub
-	}
-	return nil
 }

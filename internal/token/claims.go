@@ -25,6 +25,7 @@ type Claims struct {
 	Room   string // name of the room as written, or Any
 	Tenant string // tenant as written, "" for rooms of the domain itself, or Any
 	Door   string // the one door that the token opens, "" for all
+	Once   bool   // it may be used once
 
 	User      User
 	Group     string

@@ -11,6 +11,7 @@ const (
 	CodeSize    = "token.size"    // too long, too deep, or a member twice
 	CodeReject  = "token.reject"  // anything else: malformed, bad signature, claim of the wrong type
 	CodeReplay  = "token.replay"  // used before, or revoked
+	CodeLater   = "token.later"   // whether it was used before cannot be found out now
 )
 
 // Error is a refusal. Code and Text are safe to show to whoever brought the token; Error adds the cause for our log,
@@ -60,7 +61,8 @@ var (
 	errTenant    = refuse(CodeScope, "the token is for another tenant")
 	errRoom      = refuse(CodeScope, "the token is for another room")
 	errDoor      = refuse(CodeScope, "the token is for another way in")
-	errReplay    = refuse(CodeReplay, "the token has been used already")
+	errReplay    = refuse(CodeReplay, "the token has been used already, or was revoked")
+	errLater     = refuse(CodeLater, "the token cannot be checked now")
 	errNoID      = refuse(CodeReject, "the token has no id")
 	errFull      = refuse(CodeReject, "too many tokens are in use")
 )

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"parley/internal/outside"
 )
 
 const (
@@ -25,8 +27,8 @@ const (
 )
 
 var (
-	errGone    = errors.New("no such key")           // the key server does not have it (any more)
-	errBlocked = errors.New("address is not public") // the dial-time check refused
+	errGone    = errors.New("no such key") // the key server does not have it (any more)
+	errBlocked = outside.ErrBlocked        // the dial-time check refused
 )
 
 // fetcher gets documents from one configured place: bounded in time and size, not led to another host by a redirect, and
@@ -152,40 +154,9 @@ func publicExcept(host string) func(netip.AddrPort) error {
 		if isAddr && addr == written.Unmap().WithZone("") || strings.EqualFold(host, "localhost") && addr.IsLoopback() {
 			return nil
 		}
-		if !public(addr) {
+		if !outside.Public(addr) {
 			return errBlocked
 		}
 		return nil
 	}
-}
-
-// inner holds what netip's own predicates do not say: IPv4 networks that are not public, and the IPv6 networks that hide
-// an IPv4 address or a tunnel.
-var inner = func() (list []netip.Prefix) {
-	for _, s := range []string{
-		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24",
-		"203.0.113.0/24", "240.0.0.0/4", "::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2001:db8::/32", "2002::/16",
-		"fec0::/10",
-	} {
-		list = append(list, netip.MustParsePrefix(s))
-	}
-	return list
-}()
-
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
-
-func public(addr netip.Addr) bool {
-	if nat64.Contains(addr) { // RFC 6052 §2.2: the IPv4 address stands in the last four bytes
-		b := addr.As16()
-		addr = netip.AddrFrom4([4]byte(b[12:]))
-	}
-	if !addr.IsGlobalUnicast() || addr.IsPrivate() {
-		return false
-	}
-	for _, p := range inner {
-		if p.Contains(addr) {
-			return false
-		}
-	}
-	return true
 }

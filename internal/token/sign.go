@@ -88,6 +88,9 @@ func (s *Signer) Sign(c Claims) (string, error) {
 			claims[name] = value
 		}
 	}
+	if c.Once {
+		claims["once"] = true
+	}
 	if len(c.Audience) == 1 {
 		claims["aud"] = c.Audience[0]
 	} else if len(c.Audience) > 1 {

@@ -46,6 +46,15 @@ func (u *Used) Revoke(c *Claims, now time.Time) error {
 	return u.put(usedKey(c.Issuer, c.ID), c.Expires, now)
 }
 
+// has reports whether the token was used or revoked.
+func (u *Used) has(c *Claims, now time.Time) bool {
+	k := usedKey(c.Issuer, c.ID)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	until, ok := u.until[k]
+	return ok && now.Before(until)
+}
+
 // put remembers the token for as long as any checker may accept it. Called with mu held.
 func (u *Used) put(k [sha256.Size]byte, expires, now time.Time) error {
 	if _, ok := u.until[k]; !ok && len(u.until) >= u.most && now.Sub(u.swept) >= time.Second {
