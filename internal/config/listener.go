@@ -12,14 +12,14 @@ import (
 
 // Listener is an address to listen on, written as a URI: SCHEME[+admin][+insecure]://[HOST]:PORT.
 type Listener struct {
-	Scheme   string // xmpp, xmpps, http, https, media, turn, turns
+	Scheme   string // xmpp, xmpps, s2s, s2ss, component, http, https, media, turn, turns
 	Admin    bool   // http only: for the administrator, not the public
 	Insecure bool   // plain text beyond loopback is intended
 	Host     string // IP address or "localhost"; empty: every address
 	Port     uint16 // 0: the system chooses
 }
 
-var defaultPorts = map[string]uint16{"xmpp": 5222, "xmpps": 5223, "http": 80, "https": 443, "media": 10000, "turn": 3478, "turns": 5349}
+var defaultPorts = map[string]uint16{"xmpp": 5222, "xmpps": 5223, "s2s": 5269, "s2ss": 5270, "http": 80, "https": 443, "component": 5347, "media": 10000, "turn": 3478, "turns": 5349}
 
 // ParseListener reads the URI of a listener.
 func ParseListener(s string) (l Listener, err error) {
@@ -31,13 +31,13 @@ func ParseListener(s string) (l Listener, err error) {
 	parts := strings.Split(u.Scheme, "+")
 	l.Scheme = parts[0]
 	if _, ok := defaultPorts[l.Scheme]; !ok {
-		return bad("the scheme must be xmpp, xmpps, http, https, media, turn, turns or http+admin")
+		return bad("the scheme must be xmpp, xmpps, s2s, s2ss, component, http, https, media, turn, turns or http+admin")
 	}
 	for _, p := range parts[1:] {
 		switch {
 		case p == "admin" && l.Scheme == "http" && !l.Admin:
 			l.Admin = true
-		case p == "insecure" && (l.Scheme == "xmpp" || l.Scheme == "http") && !l.Insecure:
+		case p == "insecure" && (l.Scheme == "xmpp" || l.Scheme == "http" || l.Scheme == "component") && !l.Insecure:
 			l.Insecure = true
 		default:
 			return bad("+" + p + " means nothing here")
@@ -98,4 +98,6 @@ func (l Listener) Loopback() bool {
 }
 
 // TLS reports that connections begin with TLS.
-func (l Listener) TLS() bool { return slices.Contains([]string{"xmpps", "https", "turns"}, l.Scheme) }
+func (l Listener) TLS() bool {
+	return slices.Contains([]string{"xmpps", "s2ss", "https", "turns"}, l.Scheme)
+}

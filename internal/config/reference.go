@@ -109,7 +109,7 @@ func (w *writer) comment(f field) {
 
 // secret reports that a key holds what nobody should read.
 func secret(key string) bool {
-	return strings.Contains(key, "secret") || key == "password" || key == "store"
+	return strings.Contains(key, "secret") || key == "password" || key == "credential" || key == "store"
 }
 
 func (w *writer) value(f field, v reflect.Value) string {
