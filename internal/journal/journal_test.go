@@ -618,15 +618,6 @@ func TestNilDoesNothing(t *testing.T) {
 	}
 }
 
-func stat(t testing.TB, name string) os.FileInfo {
-	t.Helper()
-	info, err := os.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info
-}
-
 func edit(t testing.TB, name string, f func([]byte) []byte) {
 	t.Helper()
 	b, err := os.ReadFile(name)
