@@ -64,7 +64,7 @@ func (e *examination) data() {
 	}
 	f.Close()
 	os.Remove(f.Name())
-	for _, name := range []string{"secrets.json", "key.pem", "bridge-setup.json", "bridge-cert.pem"} {
+	for _, name := range []string{"secrets.json", "key.pem", "acme.pem", "bridge-setup.json", "bridge-cert.pem"} {
 		if info, err := os.Stat(filepath.Join(e.Data, name)); err == nil && info.Mode().Perm()&0o077 != 0 {
 			e.add(Fault, "data", fmt.Sprintf("others may read %s: chmod 600 %s", filepath.Join(e.Data, name), filepath.Join(e.Data, name)))
 		}
@@ -283,12 +283,18 @@ func (e *examination) addresses() {
 	}
 }
 
-// domain looks whether the domain's name leads here.
+// domain looks whether the domain's name leads here, and that at which files are fetched.
 func (e *examination) domain(ctx context.Context) {
-	name := e.Config.Domain
-	if name == "localhost" || e.Config.Development() {
+	if e.Config.Domain == "localhost" || e.Config.Development() {
 		return
 	}
+	e.leadsHere(ctx, e.Config.Domain)
+	if files := e.Config.FilesHost(); files != "" {
+		e.leadsHere(ctx, files)
+	}
+}
+
+func (e *examination) leadsHere(ctx context.Context, name string) {
 	found, err := e.Resolve(ctx, name)
 	if err != nil {
 		var dns *net.DNSError

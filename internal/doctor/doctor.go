@@ -4,9 +4,12 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"math"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"syscall"
@@ -50,6 +53,10 @@ type Patient struct {
 	Synced    bool         // the system keeps the clock right
 	Free      func(path string) (bytes, inodes uint64, err error)
 	Resolve   func(ctx context.Context, host string) ([]netip.Addr, error)
+	SRV       func(ctx context.Context, service, domain string) ([]*net.SRV, error)
+	Fetch     func(ctx context.Context, url string) ([]byte, error)
+	Show      func(ctx context.Context, l config.Listener, domain string) ([]*x509.Certificate, error) // what a listener shows
+	Roots     *x509.CertPool                                                                           // authorities that are trusted; nil: the system's
 }
 
 // Here returns a patient that is on this machine; the caller fills in the server.
@@ -65,10 +72,9 @@ func Here() Patient {
 			}
 			return s.Bavail * uint64(s.Bsize), s.Ffree, err
 		},
-		Resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		},
+		Show: Show,
 	}
+	p.Ask(net.DefaultResolver)
 	all, _ := net.InterfaceAddrs()
 	for _, a := range all {
 		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
@@ -85,6 +91,41 @@ func Here() Patient {
 		p.Synced = state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
 	}
 	return p
+}
+
+// lookupTime is how long the DNS may take, and a web server that it leads to.
+const lookupTime = 5 * time.Second
+
+// Ask has names looked up by a resolver.
+func (p *Patient) Ask(r *net.Resolver) {
+	p.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookupTime)
+		defer cancel()
+		return r.LookupNetIP(ctx, "ip", host)
+	}
+	p.SRV = func(ctx context.Context, service, domain string) ([]*net.SRV, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookupTime)
+		defer cancel()
+		_, list, err := r.LookupSRV(ctx, service, "tcp", domain)
+		return list, err
+	}
+	dialer := net.Dialer{Resolver: r}
+	client := &http.Client{Timeout: lookupTime, Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	p.Fetch = func(ctx context.Context, url string) ([]byte, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return nil, err
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("%s answers %s", url, res.Status)
+		}
+		return io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	}
 }
 
 // systemNumber reads a setting of the system; 0 if it is not there.
@@ -117,8 +158,11 @@ func Examine(ctx context.Context, p Patient) []Finding {
 		e.buffers()
 		e.addresses()
 		e.domain(ctx)
+		e.records(ctx)
 		e.store(ctx)
 		e.health(ctx)
+		e.shown(ctx)
+		e.web(ctx)
 	}
 	return e.found
 }

@@ -316,8 +316,8 @@ func TestWhatIsWorthKnowingOfTheBridge(t *testing.T) {
 
 // What a killed server has left is taken over by the next one: nobody is to stop it.
 func TestBridgeThatWaitsForAServer(t *testing.T) {
-	p := healthy(t)
 	l := hold(t)
+	p := healthy(t) // whose ports are other ones
 	udp, err := net.ListenPacket("udp", l.Address())
 	if err != nil {
 		t.Fatal(err)
