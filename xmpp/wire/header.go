@@ -9,7 +9,9 @@ import (
 // Header is a stream header (RFC 6120 §4.7) or a WebSocket <open/> (RFC 7395 §3.4). The strings are unescaped.
 type Header struct {
 	To, From, Version, Lang string
+	ID                      string
 	ContentNS               string // the default namespace, e.g. jabber:client
+	Dialback                string // the prefix that is bound to jabber:server:dialback (XEP-0220 §2.4.1), "" if none is
 }
 
 var (
@@ -73,11 +75,16 @@ func OpenHeader(p *Packet) Header {
 func headerOf(b []byte, attrs []attr) (h Header) {
 	for _, a := range attrs {
 		value := UnescapeString(a.value.of(b))
+		if a.colon > 0 && value == NSDialback && isDecl(b, a) {
+			h.Dialback = string(b[a.colon+1 : a.name.to])
+		}
 		switch string(a.name.of(b)) {
 		case "to":
 			h.To = value
 		case "from":
 			h.From = value
+		case "id":
+			h.ID = value
 		case "version":
 			h.Version = value
 		case "xml:lang":

@@ -6,6 +6,7 @@ import "bytes"
 const (
 	NSClient   = "jabber:client"
 	NSServer   = "jabber:server"
+	NSDialback = "jabber:server:dialback"
 	NSStream   = "http://etherx.jabber.org/streams"
 	NSFraming  = "urn:ietf:params:xml:ns:xmpp-framing"
 	NSTLS      = "urn:ietf:params:xml:ns:xmpp-tls"

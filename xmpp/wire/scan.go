@@ -28,6 +28,9 @@ type open struct {
 // goroutine. After an error other than ErrIncomplete it must not be used again.
 type Scanner struct {
 	Limits Limits
+	// Root is a prefix besides "stream" that the root of the stream binds and that top-level elements may have: that of
+	// dialback, between servers. Inside of them it is unbound.
+	Root string
 
 	begun bool   // a top-level element is in hand
 	pos   int    // where to go on

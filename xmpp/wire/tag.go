@@ -295,7 +295,7 @@ func (s *Scanner) checkPrefixes(b []byte, name span, colon int32) error {
 		prefix := b[name.from:colon]
 		// The prefix of the stream's root (RFC 6120 §4.8.5) can only name a stream-level element: inside a stanza
 		// it would be unbound for the receiver.
-		root := len(s.stack) == 0 && string(prefix) == "stream"
+		root := len(s.stack) == 0 && (string(prefix) == "stream" || s.Root != "" && string(prefix) == s.Root)
 		if _, ok := s.lookup(b, prefix); !ok && !root {
 			return ErrPrefix
 		}
