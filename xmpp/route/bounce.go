@@ -33,12 +33,14 @@ func (r *Router) Bounce(b *wire.Batch, to wire.Addr, st wire.Stanza) {
 		return
 	}
 	if p.Kind == wire.Message && (typ == "" || typ == "normal" || typ == "chat") {
-		if other := r.accounts.Available(to.Bare()); other != nil {
-			other.Deliver(b, to.Bare(), st)
+		if r.accounts.Undelivered(b, to, p) {
 			return
 		}
 	}
+	answer := errAway.ErrorTo(p, to)
 	if rcv := r.Find(from); rcv != nil {
-		rcv.Deliver(b, "", errAway.ErrorTo(p, to))
+		rcv.Deliver(b, "", answer)
+	} else if far := r.far(from.Domain()); far != nil {
+		far.Deliver(b, from, answer)
 	}
 }

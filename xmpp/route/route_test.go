@@ -49,7 +49,25 @@ func (d *desk) Presence(_ *wire.Batch, _ Sender, to wire.Addr, _ *wire.Packet) b
 	d.note("directed", to)
 	return !d.drop
 }
-func (d *desk) Available(wire.Addr) Receiver { return d.available }
+func (d *desk) Between(_ *wire.Batch, _ Sender, to wire.Addr, p *wire.Packet) {
+	d.note("between", to)
+}
+func (d *desk) Again(_ *wire.Batch, _ Sender, to wire.Addr, p *wire.Packet) { d.note("again", to) }
+func (d *desk) FromService(*wire.Batch, wire.Addr, wire.Stanza) bool        { return true }
+
+func (d *desk) ToService(_ *wire.Batch, _ Sender, to wire.Addr, p *wire.Packet) bool {
+	d.note("to service", to)
+	return !d.drop
+}
+func (d *desk) Expect(wire.Addr) (release func()) { return func() {} }
+
+func (d *desk) Undelivered(b *wire.Batch, to wire.Addr, p *wire.Packet) bool {
+	if d.available == nil {
+		return false
+	}
+	d.available.Deliver(b, to.Bare(), p.Stanza(wire.Addr(p.From())))
+	return true
+}
 
 type world struct {
 	r                 *Router
