@@ -42,7 +42,7 @@ func (b *bearer) step(ctx context.Context, response []byte) ([]byte, bool, error
 	if err != nil {
 		return nil, false, err
 	}
-	if authzid != "" && s.canonical(authzid) != string(id.Addr) {
+	if from := b.x.stream.from; authzid != "" && (s.canonical(authzid) != string(id.Addr) || from != "" && from != string(id.Addr)) {
 		return nil, false, errAuthzid
 	}
 	b.x.login(id)

@@ -157,6 +157,24 @@ func TestHP1HP3HP4RefusedTokens(t *testing.T) {
 	}
 }
 
+// A token that may be used once lets one in; one that is for another door is not used up by trying.
+func TestHP5TokenIsUsedOnce(t *testing.T) {
+	s := server(t, DefaultConfig(), accounts(t, nil), checker(t, nil), nil)
+	raw := mint(t, func(c *token.Claims) { c.Once = true })
+	id, _, f := bear(t, s, "n,,"+kvsep+"auth=Bearer "+raw+kvsep+kvsep)
+	if f != nil || id.Claims == nil || !id.Claims.Once {
+		t.Fatal(f, id)
+	}
+	_, _, f = bear(t, s, "n,,"+kvsep+"auth=Bearer "+raw+kvsep+kvsep)
+	wantFailure(t, f, "not-authorized", token.CodeReplay)
+	_, f = guestLogin(s, Channel{Source: alice, Secure: true, Token: raw}, "")
+	wantFailure(t, f, "not-allowed", token.CodeReplay)
+	for range 2 {
+		_, _, f = bear(t, s, "n,,"+kvsep+"auth=Bearer "+mint(t, func(c *token.Claims) { c.Once, c.ID, c.Door = true, "whip", "whip" })+kvsep+kvsep)
+		wantFailure(t, f, "not-authorized", token.CodeScope)
+	}
+}
+
 func TestMalformedBearer(t *testing.T) {
 	s := server(t, DefaultConfig(), accounts(t, nil), checker(t, nil), nil)
 	good := mint(t, nil)

@@ -1,14 +1,15 @@
 // Package auth is the server's side of SASL (RFC 4422) as XMPP uses it (RFC 6120 §6): SCRAM-SHA-1, -256 and -512 with and
 // without channel binding (RFC 5802, RFC 7677; tls-exporter of RFC 9266, tls-server-end-point and tls-unique of RFC 5929),
 // PLAIN (RFC 4616), OAUTHBEARER (RFC 7628) with our token, and ANONYMOUS (RFC 4505), alone or with a token that came out
-// of band. SCRAM protects the list of mechanisms too (XEP-0474).
+// of band. SCRAM protects the list of mechanisms too (XEP-0474). Who has logged in may be given a token for the next time
+// (XEP-0484), which is used with a mechanism of the HT family.
 //
 // Bytes go in and bytes come out: no XML, no sockets, no sleeping. One Server serves one virtual host; each XMPP stream
 // has a Stream, which knows what was offered and how often it was tried; each <auth/> begins an Exchange. Every refusal
 // is a *Failure, which says what to answer, after what delay, and whether the stream ends.
 //
 // An unknown user and a wrong password are answered alike and cost the same work. The server keeps nothing that logs in
-// by itself: StoredKey and ServerKey only.
+// by itself: StoredKey and ServerKey, and of tokens the seeds that only its own secret makes tokens of.
 //
 // # Passwords
 //

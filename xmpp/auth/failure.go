@@ -64,6 +64,8 @@ var (
 	errNoExchange  = malformed("no exchange is under way")
 	errTooLong     = malformed("response is too long")
 	errAborted     = failure("aborted", "auth.aborted", "")
+	errExpired     = failure("credentials-expired", "auth.expired", "the token has expired")
+	errReplay      = failure("not-authorized", "auth.replay", "the token was used up")
 	errToken       = failure("not-authorized", "token.reject", "the token is not accepted")
 	errNeedsToken  = failure("not-allowed", "auth.token", "a token is needed")
 	errOutOfBand   = failure("not-allowed", "token.reject", "the token is not accepted")

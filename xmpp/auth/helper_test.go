@@ -235,6 +235,7 @@ func wantFailure(t testing.TB, f *Failure, condition, event string) {
 	t.Helper()
 	if f == nil {
 		t.Fatalf("no failure, want %s", condition)
+		return
 	}
 	if f.Condition != condition || f.Event != event {
 		t.Fatalf("failed with %s (%s), want %s (%s): %v", f.Condition, f.Event, condition, event, f)

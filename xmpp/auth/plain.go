@@ -24,7 +24,7 @@ func (p *plain) step(ctx context.Context, response []byte) ([]byte, bool, error)
 		}
 	}
 	s, ch := p.x.stream.server, &p.x.stream.channel
-	if err := s.mayBe(string(parts[0]), string(parts[1])); err != nil {
+	if err := p.x.stream.mayBe(string(parts[0]), string(parts[1])); err != nil {
 		return nil, false, err
 	}
 	u, err := s.find(ctx, ch, string(parts[1]))
@@ -42,11 +42,13 @@ func (p *plain) step(ctx context.Context, response []byte) ([]byte, bool, error)
 }
 
 // mayBe reports whether the user may act as authzid: as nobody but themselves (RFC 6120 §6.3.8).
-func (s *Server) mayBe(authzid, name string) error {
+func (st *Stream) mayBe(authzid, name string) error {
 	if authzid == "" {
 		return nil
 	}
-	if addr := s.address(name); addr == "" || s.canonical(authzid) != string(addr) {
+	s := st.server
+	addr := s.address(name)
+	if addr == "" || s.canonical(authzid) != string(addr) || st.from != "" && st.from != string(addr) {
 		return errAuthzid
 	}
 	return nil

@@ -63,7 +63,7 @@ func (sc *scram) first(ctx context.Context, response []byte) ([]byte, error) {
 	if err := sc.bind(&m, ch); err != nil {
 		return nil, err
 	}
-	if err := s.mayBe(m.authzid, m.user); err != nil {
+	if err := st.mayBe(m.authzid, m.user); err != nil {
 		return nil, err
 	}
 	if sc.user, err = s.find(ctx, ch, m.user); err != nil {

@@ -203,6 +203,35 @@ func TestHA4ChannelBindingOverTLS(t *testing.T) {
 	}
 }
 
+// A client that knows no type of ours tries each -PLUS, then each without and says that there was none, then PLAIN (slixmpp 1.8 on
+// TLS 1.3); a stream has that patience once.
+func TestWrongBindingsAreNoGuesses(t *testing.T) {
+	s := alices(t)
+	_, far, leaf := connection(t, tls.VersionTLS13)
+	st := s.Stream(Channel{Source: alice, Secure: true, Bindings: Bindings(&far, leaf)})
+	try := func(mechanism, gs2 string) *Failure {
+		t.Helper()
+		c := newClient(mechanism, "alice", "pencil")
+		c.gs2 = gs2
+		_, f := c.run(t, st, mechanism)
+		return f
+	}
+	for _, kind := range []struct{ suffix, gs2 string }{{"-PLUS", "p=tls-unique,,"}, {"", "y,,"}} {
+		for _, h := range hashes {
+			f := try(h.name+kind.suffix, kind.gs2)
+			wantFailure(t, f, "not-authorized", "auth.downgrade")
+			if f.Close {
+				t.Fatalf("%s%s ends the stream", h.name, kind.suffix)
+			}
+		}
+	}
+	for i := range s.cfg.Tries {
+		if f := try("SCRAM-SHA-256-PLUS", "p=tls-unique,,"); f == nil || f.Close != (i == s.cfg.Tries-1) {
+			t.Fatalf("again, %d: %+v", i, f)
+		}
+	}
+}
+
 func TestEndPointHash(t *testing.T) {
 	leaf := &x509.Certificate{Raw: []byte("certificate")}
 	for algorithm, size := range map[x509.SignatureAlgorithm]int{

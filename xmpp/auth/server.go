@@ -29,6 +29,9 @@ type Config struct {
 	StrangeRate limit.Rate    `help:"tries of one user from all sources together from which the user has not logged in before"`
 	SourceRate  limit.Rate    `help:"failed tries of one source for all users together"`
 	MaxDelay    time.Duration `help:"the longest delay before a refusal is answered; it doubles with each failure, from 1s"`
+
+	TokenLife  time.Duration `help:"how long a client may log in with a token that it asked for, in place of its password (XEP-0484); 0: none are given out"`
+	TokenRenew time.Duration `help:"age from which on such a token is replaced when it is used"`
 }
 
 // DefaultConfig is a host with accounts and guests, and the limits of hardening.md §1.
@@ -39,6 +42,8 @@ func DefaultConfig() Config {
 		StrangeRate: limit.Rate{PerSecond: 30.0 / 60, Burst: 30},
 		SourceRate:  limit.Rate{PerSecond: 60.0 / 60, Burst: 100},
 		MaxDelay:    30 * time.Second,
+		TokenLife:   21 * 24 * time.Hour,
+		TokenRenew:  24 * time.Hour,
 	}
 }
 
@@ -52,9 +57,11 @@ type Accounts interface {
 type Server struct {
 	cfg      Config
 	domain   wire.Addr
+	hashes   []scramHash // those of SCRAM that are offered
 	secret   []byte
 	accounts Accounts
 	tokens   *token.Checker
+	fast     store.FastTokens // nil: none are given out
 	guard    *guard
 	rec      *event.Recorder
 
@@ -76,10 +83,13 @@ func New(cfg Config, domain wire.Addr, secret []byte, accounts Accounts, tokens 
 		return nil, fmt.Errorf("auth: the server secret has %d bytes, and needs %d", len(secret), minSecret)
 	}
 	return &Server{
-		cfg: cfg, domain: domain, secret: secret, accounts: accounts, tokens: tokens, rec: rec,
+		cfg: cfg, hashes: hashes, domain: domain, secret: secret, accounts: accounts, tokens: tokens, rec: rec,
 		guard: newGuard(cfg.UserRate, cfg.StrangeRate, cfg.SourceRate, cfg.MaxDelay), nonce: newNonce,
 	}, nil
 }
+
+// Fast has the tokens of XEP-0484 kept in a store. It is called before the first stream.
+func (s *Server) Fast(tokens store.FastTokens) { s.fast = tokens }
 
 // Identity is who logged in.
 type Identity struct {
@@ -108,9 +118,8 @@ type user struct {
 	found   bool
 }
 
-// find looks the user up, if the limits allow another try. An unknown user is no error: the exchange goes on to its end
-// with a credential that nobody can have.
-func (s *Server) find(ctx context.Context, ch *Channel, name string) (user, error) {
+// admit says who it is that tries to log in, if the limits allow another try.
+func (s *Server) admit(ch *Channel, name string) (user, error) {
 	u := user{addr: s.address(name), name: name}
 	if u.addr != "" {
 		u.name = string(u.addr)
@@ -121,8 +130,15 @@ func (s *Server) find(ctx context.Context, ch *Channel, name string) (user, erro
 		f.Delay = delay
 		return u, f
 	}
-	if u.addr == "" {
-		return u, nil
+	return u, nil
+}
+
+// find looks up who tries to log in. An unknown user is no error: the exchange goes on to its end with a credential that
+// nobody can have.
+func (s *Server) find(ctx context.Context, ch *Channel, name string) (user, error) {
+	u, err := s.admit(ch, name)
+	if err != nil || u.addr == "" {
+		return u, err
 	}
 	s.did("store", 1)
 	account, err := s.accounts.Account(ctx, string(u.addr))

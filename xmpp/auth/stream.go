@@ -15,7 +15,9 @@ type Stream struct {
 	channel    Channel
 	mechanisms []string
 	withTLS    []string // would be offered if the stream were confidential
+	from       string   // whom the header names as the client, see Claims
 	tries      int
+	unbound    int // tries that were refused for what they said of channel binding
 	current    *Exchange
 	done       bool
 }
@@ -25,11 +27,11 @@ func (s *Server) Stream(ch Channel) *Stream {
 	st := &Stream{server: s, channel: ch}
 	if s.accounts != nil {
 		if len(ch.Bindings) > 0 {
-			for _, h := range hashes {
+			for _, h := range s.hashes {
 				st.mechanisms = append(st.mechanisms, h.name+"-PLUS")
 			}
 		}
-		for _, h := range hashes {
+		for _, h := range s.hashes {
 			st.mechanisms = append(st.mechanisms, h.name)
 		}
 	}
@@ -67,8 +69,8 @@ func (st *Stream) ChannelBindings() []string {
 	return types
 }
 
-// Begin begins an exchange and ends the one before it. It counts as a try.
-func (st *Stream) Begin(mechanism string) (*Exchange, error) {
+// next ends the exchange before and returns one for the next try.
+func (st *Stream) next(mechanism string) (*Exchange, error) {
 	x := &Exchange{stream: st, mechanism: mechanism}
 	if st.done {
 		f := x.fail(errTwice)
@@ -77,9 +79,18 @@ func (st *Stream) Begin(mechanism string) (*Exchange, error) {
 	}
 	st.current = nil
 	st.tries++
-	switch {
-	case st.server.cfg.Tries > 0 && st.tries > st.server.cfg.Tries:
+	if st.server.cfg.Tries > 0 && st.tries > st.server.cfg.Tries {
 		return nil, x.fail(errStreamTries)
+	}
+	return x, nil
+}
+
+// Begin begins an exchange and ends the one before it. It counts as a try.
+func (st *Stream) Begin(mechanism string) (*Exchange, error) {
+	x, err := st.next(mechanism)
+	switch {
+	case err != nil:
+		return nil, err
 	case slices.Contains(st.withTLS, mechanism):
 		return nil, x.fail(errPlain)
 	case !slices.Contains(st.mechanisms, mechanism):
@@ -105,6 +116,7 @@ type Exchange struct {
 	mechanism string
 	steps     steps
 	begun     bool
+	renews    bool // the token that it was done with is due for a new one
 	identity  Identity
 }
 
@@ -144,15 +156,34 @@ func (x *Exchange) StepText(ctx context.Context, text []byte) (reply []byte, don
 	if !x.begun {
 		read = DecodeInitial
 	}
+	reply, done, err = x.stepEncoded(ctx, text, read)
+	if reply == nil {
+		reply = []byte{}
+	}
+	return reply, done, err
+}
+
+// StepData is Step for the data of the extensible profile (XEP-0388 §2.2), base64 in and out. Text is nil where the
+// client's element is absent; a nil reply is absent too.
+func (x *Exchange) StepData(ctx context.Context, text []byte) (reply []byte, done bool, err error) {
+	return x.stepEncoded(ctx, text, func(text []byte) ([]byte, error) {
+		if text == nil {
+			return nil, nil
+		}
+		return DecodeResponse(text)
+	})
+}
+
+func (x *Exchange) stepEncoded(ctx context.Context, text []byte, read func([]byte) ([]byte, error)) (reply []byte, done bool, err error) {
 	response, err := read(text)
 	if err != nil {
 		return nil, false, x.fail(err)
 	}
 	data, done, err := x.Step(ctx, response)
-	if err != nil {
-		return nil, false, err
+	if err != nil || data == nil {
+		return nil, done, err
 	}
-	return base64.StdEncoding.AppendEncode(nil, data), done, nil
+	return base64.StdEncoding.AppendEncode([]byte{}, data), done, nil
 }
 
 // Abort ends the exchange at the client's wish (RFC 6120 §6.4.4) and returns the failure to answer with.
@@ -177,6 +208,10 @@ func (x *Exchange) fail(err error) *Failure {
 	st := x.stream
 	if st.current == x && !st.done {
 		st.current = nil
+	}
+	if (err == errBindingType || err == errDowngrade) && st.unbound < 2*len(hashes) {
+		st.unbound++
+		st.tries-- // refused before any proof: clients that get the binding wrong go through all of SCRAM before they come to PLAIN
 	}
 	f := asFailure(err)
 	f.Close = f.Close || st.server.cfg.Tries > 0 && st.tries >= st.server.cfg.Tries
@@ -209,6 +244,10 @@ func (x *Exchange) check(ctx context.Context, raw string, as *Failure) (*token.C
 	checked := err == nil
 	if checked {
 		err = claims.AllowsDoor("xmpp")
+	}
+	if err == nil {
+		err = x.stream.server.tokens.Spend(ctx, &claims, x.stream.channel.Source.String())
+		checked = err == nil
 	}
 	if err == nil {
 		return &claims, nil
