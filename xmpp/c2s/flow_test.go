@@ -38,7 +38,7 @@ func TestHC4ReceiverDoesNotRead(t *testing.T) {
 		s.Deliver(nil, "", stanza(wire.Presence, fmt.Sprintf(" from='r@muc.x.net/n%d'><v>%d</v></presence>", i%20, i)))
 	}
 	s.mu.Lock()
-	n := s.queue.len
+	n := s.queue.Len()
 	s.mu.Unlock()
 	if n > 120 {
 		t.Errorf("%d presences of 20 occupants wait", n)
@@ -113,7 +113,7 @@ func TestClientStateHoldsBackPresence(t *testing.T) {
 	s.Deliver(nil, "", stanza(wire.Message, " from='b@x.net/1' id='m0'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"))
 	time.Sleep(20 * time.Millisecond)
 	s.mu.Lock()
-	waits := s.queue.len
+	waits := s.queue.Len()
 	s.mu.Unlock()
 	if waits != 2 {
 		t.Errorf("%d stanzas wait", waits)
@@ -171,6 +171,14 @@ func TestHF13PanicEndsOneSession(t *testing.T) {
 	bob.Expect("id='p'")
 	if w.counted("panic") != 1 {
 		t.Error("not counted")
+	}
+	// Nor does it keep from others what was said to them just before.
+	for i := range 20 {
+		carl := w.client("ann", "c")
+		id := strconv.Itoa(i)
+		carl.Raw("<message type='chat' to='" + bob.JID + "' id='" + id + "'><body>x</body></message><message to='broken.x.net'/>")
+		bob.Expect("<message", "id='"+id+"'")
+		carl.ExpectEnd("internal-server-error")
 	}
 }
 

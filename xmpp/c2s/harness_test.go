@@ -15,6 +15,8 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -41,6 +43,59 @@ func (a accounts) Account(_ context.Context, addr string) (store.Account, error)
 		return store.Account{}, store.ErrNotFound
 	}
 	return store.Account{Addr: addr, Credentials: c}, nil
+}
+
+// drawer keeps tokens in memory, as store.FastTokens says, for one account's one client.
+type drawer struct {
+	mu     sync.Mutex
+	tokens []store.FastToken // the fresh one first
+}
+
+func (d *drawer) FastTokens(_ context.Context, addr, client string) (list []store.FastToken, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range d.tokens {
+		if t.Addr == addr && t.Client == client {
+			list = append(list, t)
+		}
+	}
+	return list, nil
+}
+
+func (d *drawer) AddFastToken(_ context.Context, t store.FastToken, _ int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tokens = append([]store.FastToken{t}, slices.DeleteFunc(d.tokens, func(o store.FastToken) bool { return o.Fresh })...)
+	return nil
+}
+
+func (d *drawer) UseFastToken(_ context.Context, t store.FastToken, count int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, o := range d.tokens {
+		if bytes.Equal(o.Seed, t.Seed) && (count == 0 || count > o.Count) {
+			o.Fresh, o.Count = false, max(count, o.Count)
+			d.tokens = []store.FastToken{o}
+			return nil
+		}
+	}
+	return store.ErrNotFound
+}
+
+func (d *drawer) DropFastTokens(context.Context, string, string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tokens = nil
+	return nil
+}
+
+// age makes the tokens old.
+func (d *drawer) age(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.tokens {
+		d.tokens[i].Issued = d.tokens[i].Issued.Add(-by)
+	}
 }
 
 var testAccounts = func() accounts {
@@ -80,13 +135,14 @@ type world struct {
 	host             *im.Host
 	plain, tls, http string // addresses
 	events           *prometheus.Registry
+	drawer           *drawer
 	full             atomic.Bool // what the server believes of its process
 }
 
 // newServer makes a server without doors.
 func newServer(t testing.TB, change func(*Config)) *world {
 	t.Helper()
-	w := &world{events: prometheus.NewRegistry()}
+	w := &world{events: prometheus.NewRegistry(), drawer: &drawer{}}
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	rec := event.New(logger, w.events, false)
 	w.router = route.New(rec)
@@ -97,6 +153,7 @@ func newServer(t testing.TB, change func(*Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.Fast(w.drawer)
 	cfg := Defaults()
 	cfg.Domain, cfg.TLS, cfg.Insecure = "x.net", testTLS, true
 	if change != nil {
@@ -125,7 +182,10 @@ func newWorld(t *testing.T, change func(*Config), before ...func(*world)) *world
 	w.plain, w.tls, w.http = l1.Addr().String(), l2.Addr().String(), l3.Addr().String()
 	go w.srv.Serve(l1, false)
 	go w.srv.Serve(l2, true)
-	web := &http.Server{Handler: w.srv}
+	doors := http.NewServeMux()
+	doors.Handle("/xmpp-websocket", w.srv)
+	doors.HandleFunc("/http-bind", w.srv.ServeBOSH)
+	web := &http.Server{Handler: doors}
 	go web.Serve(Listen(l3, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	swept := make(chan struct{})
@@ -182,3 +242,12 @@ func newMobile(w *world, user string, dial func() *peertest.Client) *peertest.Mo
 }
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+func unb64(t testing.TB, s string) string {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

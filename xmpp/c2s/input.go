@@ -7,10 +7,16 @@ import (
 	"parley/xmpp/wire"
 )
 
+// source is where bytes come from: a conn, or the requests of BOSH.
+type source interface {
+	wait() (buf []byte, n int, err error) // see conn
+	readInto(dst []byte) (int, error)
+}
+
 // input holds the bytes that came in and are not worked off. While there are none it holds no memory. It belongs to the
 // goroutine that reads.
 type input struct {
-	c        *conn
+	c        source
 	tls      *tls.Conn // nil on a plain connection
 	buf      []byte    // nil if empty
 	from, to int
@@ -45,7 +51,7 @@ func (in *input) fill() error {
 		return err
 	}
 	if in.tls != nil && !in.hidden && in.buf == nil {
-		if err := in.c.ready(); err != nil {
+		if err := in.tls.NetConn().(*conn).ready(); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ const (
 )
 
 // journalPart is the name of the records above.
-const journalPart = "c2s/2"
+const journalPart = "c2s/3"
 
 // Journal keeps sessions in j. Call it before j.Start, in which the sessions of the last process come to life, away.
 func (srv *Server) Journal(j *journal.Journal) {
@@ -138,9 +138,9 @@ func (s *Session) appendSession(dst []byte, number func(*entry) uint64) []byte {
 		dst = binary.AppendUvarint(dst, uint64(d.number))
 		dst = binary.AppendUvarint(dst, uint64(d.mark))
 	}
-	dst = binary.AppendUvarint(dst, uint64(s.queue.len))
-	for i := range s.queue.len {
-		dst = binary.AppendUvarint(dst, number(s.queue.at(i)))
+	dst = binary.AppendUvarint(dst, uint64(s.queue.Len()))
+	for i := range s.queue.Len() {
+		dst = binary.AppendUvarint(dst, number(s.queue.At(i)))
 	}
 	return dst
 }
@@ -165,8 +165,8 @@ func (srv *Server) Snapshot(put func(record []byte)) {
 	for i, s := range srv.all() {
 		s.mu.Lock()
 		if s.ref != 0 && !s.ended {
-			for i := range s.queue.len {
-				e := s.queue.at(i)
+			for i := range s.queue.Len() {
+				e := s.queue.At(i)
 				fresh := uint64(len(numbers))
 				if number(e) == fresh {
 					record = binary.AppendUvarint(append(record[:0], sayBody), fresh)

@@ -77,8 +77,8 @@ func stateOf(s *Session) state {
 	if s.claims != nil {
 		st.Claims = fmt.Sprintf("%+v", *s.claims)
 	}
-	for i := range s.queue.len {
-		e := s.queue.at(i)
+	for i := range s.queue.Len() {
+		e := s.queue.At(i)
 		st.Queue = append(st.Queue, fmt.Sprint(e.kind, e.self, string(e.tail)))
 	}
 	return st
@@ -239,11 +239,11 @@ func TestHC9RestoredSessionIsTheSame(t *testing.T) {
 			"acknowledge": func(rt *rapid.T) {
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				s.queue.sent = s.queue.len
-				if err := s.ackLocked(s.sm.acked + uint32(rapid.IntRange(0, s.queue.len).Draw(rt, "n"))); err != nil {
+				s.queue.sent = s.queue.Len()
+				if err := s.ackLocked(s.sm.acked + uint32(rapid.IntRange(0, s.queue.Len()).Draw(rt, "n"))); err != nil {
 					rt.Fatal(err)
 				}
-				s.queue.sent = rapid.IntRange(0, s.queue.len).Draw(rt, "written")
+				s.queue.sent = rapid.IntRange(0, s.queue.Len()).Draw(rt, "written")
 			},
 			"coalesce": func(*rapid.T) { s.overflow() },
 			"stanza": func(rt *rapid.T) {
@@ -447,7 +447,7 @@ func TestHC9CoalescedBehindAnAcknowledgement(t *testing.T) {
 	}
 	s.enable(nil, packet(t, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"))
 	push := func(kind wire.Kind, text string) {
-		s.Deliver(nil, "", wire.Stanza{Kind: kind, Tail: []byte(" from='bob@x.net/b'>" + text + "<")})
+		s.Deliver(nil, "", wire.Stanza{Kind: kind, Tail: []byte(" from='bob@x.net/b'>" + text + "</" + kind.String() + ">")})
 	}
 	push(wire.Message, "acknowledged")
 	push(wire.Presence, "on the wire")

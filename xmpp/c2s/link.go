@@ -18,20 +18,36 @@ import (
 	mstream "mellium.im/xmpp/stream"
 )
 
-// link is one connection of a client, over TCP or WebSocket: bytes in, elements out, and back. One goroutine reads; the
-// methods that write may be called from any.
+// outlet is what a link writes to.
+type outlet interface {
+	io.Writer
+	SetWriteDeadline(time.Time) error
+}
+
+// carrier is what is below a link: a socket, or the requests of BOSH.
+type carrier interface {
+	SetReadDeadline(time.Time) error
+	Close() error
+	setAsync()     // see conn
+	blocked() bool // what was written waits
+	drain() error  // waits until it does not
+}
+
+// link is one connection of a client, over TCP, WebSocket or BOSH: bytes in, elements out, and back. One goroutine reads;
+// the methods that write may be called from any.
 type link struct {
 	srv    *Server
-	nc     net.Conn // what is written to: TLS or low
-	low    *conn
-	ws     bool
+	nc     outlet // TLS or low
+	low    carrier
+	ws     bool    // elements come and go in WebSocket messages
+	bosh   *bodies // elements come and go in requests and their answers; nil if not
 	remote netip.Addr
 	source netip.Addr
 
 	// Reading.
 	in     input
 	scan   wire.Scanner
-	frames frames
+	frames *frames      // nil without WebSocket
 	used   int          // bytes of the packet that next returned
 	batch  wire.Batch   // who has something to write because of what came in
 	bytes  limit.Bucket // bytes that came in
@@ -71,14 +87,28 @@ func newLink(srv *Server, nc net.Conn, ws bool, remote netip.Addr) (*link, error
 	if low == nil {
 		return nil, errors.New("c2s: connection is not one of ours")
 	}
-	l := &link{srv: srv, nc: nc, low: low, ws: ws, remote: remote, source: limit.Source(remote)}
-	l.in = input{c: low, tls: over}
+	l := makeLink(srv, remote)
+	l.nc, l.low, l.ws = nc, low, ws
+	if ws {
+		l.frames = new(frames)
+	}
+	l.in.c, l.in.tls = low, over
+	return l, nil
+}
+
+// makeLink returns a link that has nothing below it yet.
+func makeLink(srv *Server, remote netip.Addr) *link {
+	l := &link{srv: srv, remote: remote, source: limit.Source(remote)}
 	l.limits(&srv.cfg.Before)
 	l.blank = limit.NewBucket(limit.Rate{PerSecond: 10, Burst: 20})
 	l.now = time.Now()
 	l.lastIn.Store(l.now.Unix())
-	return l, nil
+	return l
 }
+
+// alone reports that there is no stream around the elements: each stands alone and declares its namespaces, and a stream
+// begins and ends with elements of RFC 7395.
+func (l *link) alone() bool { return l.ws || l.bosh != nil }
 
 // limits sets what the peer may send from now on.
 func (l *link) limits(b *Budget) {
@@ -131,6 +161,8 @@ func (l *link) shape(wait time.Duration) {
 		l.srv.rec.Count("limit.rate")
 		l.batch.Flush()
 		time.Sleep(min(wait, 10*time.Second))
+		l.now = time.Now() // or what follows in the buffer would wait for this once more
+		l.lastIn.Store(l.now.Unix())
 	}
 }
 
@@ -194,12 +226,14 @@ func (l *link) writeFrame(op byte, payload []byte) {
 // appendStanza appends a stanza as this kind of link carries it; own is the value of the attribute to, "" if the tail
 // has it.
 func (l *link) appendStanza(dst []byte, kind wire.Kind, own wire.Addr, tail []byte) []byte {
-	if !l.ws {
+	if !l.alone() {
 		return append(wire.AppendStart(dst, kind, "", own), tail...)
 	}
 	var room [256]byte
 	start := wire.AppendStart(room[:0], kind, wire.NSClient, own)
-	dst = appendFrameHead(dst, opText, len(start)+len(tail))
+	if l.ws {
+		dst = appendFrameHead(dst, opText, len(start)+len(tail))
+	}
 	return append(append(dst, start...), tail...)
 }
 
@@ -248,6 +282,10 @@ func (l *link) fail(err error) {
 		}
 		out = l.appendElement(out, streamError(v, high))
 	}
+	if l.bosh != nil {
+		l.bosh.terminate(v, out)
+		return
+	}
 	switch {
 	case l.ws && fe == nil:
 		if l.header || v != nil {
@@ -277,7 +315,7 @@ const (
 // linger closes the connection so that the peer can still read what was said last: closing with unread bytes in the
 // kernel would throw that away.
 func (l *link) linger(why error) {
-	if tc, ok := l.low.Conn.(*net.TCPConn); ok && !isBroken(why) {
+	if tc, ok := l.low.(*conn).Conn.(*net.TCPConn); ok && !isBroken(why) {
 		if over, ok := l.nc.(*tls.Conn); ok {
 			over.CloseWrite()
 		}
@@ -289,7 +327,7 @@ func (l *link) linger(why error) {
 			drainSocket(tc)
 		}
 	}
-	l.low.Conn.Close()
+	l.low.Close()
 }
 
 // drainSocket reads until the peer closes, for so long and so much.
@@ -315,7 +353,7 @@ func isBroken(err error) bool {
 func eofReason(err error) bool { return err == nil || eof(err) || errors.Is(err, wire.ErrClosed) }
 
 // broken is told that writing failed: the reader will find out.
-func (l *link) broken(error) { l.low.Conn.Close() }
+func (l *link) broken(error) { l.low.Close() }
 
 // streamError is RFC 6120 §4.9.
 func streamError(v *wire.Violation, high *tooHigh) string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parley/internal/limit"
+	"parley/internal/store"
 	"parley/internal/token"
 	"parley/xmpp/auth"
 	"parley/xmpp/wire"
@@ -33,10 +34,12 @@ type negotiation struct {
 	*link
 	url      URL
 	secure   bool
+	from     string       // whom the header names as the client, in canonical form; not to be believed
 	sasl     *auth.Stream // of the stream that is open, before login
 	identity auth.Identity
-	known    bool // identity is set
-	returns  bool // the process is full: nothing but a resumption may follow the login
+	known    bool          // identity is set
+	invite   *store.Invite // that the client has shown, to make an account with
+	returns  bool          // the process is full: nothing but a resumption may follow the login
 }
 
 // URL is what the address of a WebSocket said (spec: jitsi §2).
@@ -58,13 +61,22 @@ func (n *negotiation) run() (*Session, error) {
 			return nil, err
 		}
 		switch {
-		case isElem(p, "starttls", wire.NSTLS) && !n.secure && !n.ws && n.srv.cfg.TLS != nil:
+		case isElem(p, "starttls", wire.NSTLS) && !n.secure && !n.alone() && n.srv.cfg.TLS != nil:
 			err = n.startTLS()
 		case isElem(p, "auth", wire.NSSASL):
 			err = n.login(p)
+		case isElem(p, "authenticate", NSExtensible):
+			var s *Session
+			if s, err = n.authenticate(p); s != nil {
+				return s, err
+			}
+		case asksToRegister(p) && n.registers():
+			err = n.register(p)
 		case isElem(p, "compress", nsCompress):
 			err = n.refuseCompression()
-		case !n.secure && !n.srv.cfg.Insecure && !n.ws:
+		case n.alone() && isElem(p, "close", wire.NSFraming):
+			err = wire.ErrClosed
+		case !n.secure && !n.srv.cfg.Insecure && !n.alone():
 			err = errNoTLS
 		default:
 			err = errLoginFirst
@@ -72,11 +84,6 @@ func (n *negotiation) run() (*Session, error) {
 		if err != nil {
 			return nil, err
 		}
-	}
-	n.srv.authenticated(n.link)
-	n.limits(&n.srv.cfg.After)
-	if err := n.open(); err != nil {
-		return nil, err
 	}
 	for {
 		p, err := n.next()
@@ -90,20 +97,26 @@ func (n *negotiation) run() (*Session, error) {
 	}
 }
 
+// admitted gives a client that has logged in what clients may do.
+func (n *negotiation) admitted() {
+	n.srv.authenticated(n.link)
+	n.limits(&n.srv.cfg.After)
+}
+
 func isElem(p *wire.Packet, name, ns string) bool {
 	return string(p.Name()) == name && string(p.NS()) == ns
 }
 
 func (n *negotiation) handshake() error {
-	n.low.SetDeadline(time.Now().Add(n.srv.cfg.HandshakeTimeout))
+	n.in.tls.SetDeadline(time.Now().Add(n.srv.cfg.HandshakeTimeout))
 	err := n.in.tls.Handshake()
 	if err != nil {
 		n.reject("tls.policy", err.Error())
 		n.closed.Store(true)
-		n.low.Conn.Close()
+		n.low.Close()
 		return errClosedQuietly
 	}
-	n.low.SetDeadline(time.Time{})
+	n.in.tls.SetDeadline(time.Time{})
 	n.low.SetReadDeadline(n.srv.loginDeadline(n.now))
 	n.secure = true
 	return nil
@@ -119,6 +132,10 @@ func (n *negotiation) open() error {
 		return err
 	}
 	n.header = false
+	n.from = ""
+	if from, err := wire.ParseAddr(h.From); err == nil {
+		n.from = string(from.Bare())
+	}
 	out := n.appendHeader(nil, rand.Text())
 	switch host, err := wire.ParseAddr(h.To); {
 	case h.To == "":
@@ -130,7 +147,7 @@ func (n *negotiation) open() error {
 	case h.ContentNS != wire.NSClient:
 		return n.sendThen(out, errNamespace)
 	}
-	_, err = n.nc.Write(n.appendElement(out, n.features()))
+	_, err = n.nc.Write(n.appendElement(out, n.features(nil)))
 	return err
 }
 
@@ -147,7 +164,7 @@ func versionOK(v string) bool {
 }
 
 func (n *negotiation) readHeader() (wire.Header, error) {
-	if n.ws {
+	if n.alone() {
 		p, err := n.next()
 		if err != nil {
 			return wire.Header{}, err
@@ -179,18 +196,24 @@ func (n *negotiation) readHeader() (wire.Header, error) {
 	}
 }
 
-// features lists what may come next (RFC 6120 §4.3.2).
-func (n *negotiation) features() string {
+// features lists what may come next (RFC 6120 §4.3.2); s is the client's session, if it has one.
+func (n *negotiation) features(s *Session) string {
 	f := []byte("<stream:features")
-	if n.ws {
+	if n.alone() {
 		f = append(f, " xmlns='"+wire.NSClient+"' xmlns:stream='"+wire.NSStream+"'"...)
 	}
 	f = append(f, '>')
 	if n.known {
-		f = append(f, "<bind xmlns='"+wire.NSBind+"'/><sm xmlns='"+NSResumption+"'/><csi xmlns='"+NSClientInfo+"'/>"...)
+		if s == nil {
+			f = append(f, "<bind xmlns='"+wire.NSBind+"'/>"...)
+		}
+		if s == nil || s.sm == nil {
+			f = append(f, "<sm xmlns='"+NSResumption+"'/>"...)
+		}
+		f = append(f, "<csi xmlns='"+NSClientInfo+"'/>"...)
 		f = append(f, n.srv.cfg.Caps...)
 	} else {
-		if !n.secure && !n.ws && n.srv.cfg.TLS != nil {
+		if !n.secure && !n.alone() && n.srv.cfg.TLS != nil {
 			f = append(f, "<starttls xmlns='"+wire.NSTLS+"'>"...)
 			if !n.srv.cfg.Insecure {
 				f = append(f, "<required/>"...)
@@ -198,6 +221,7 @@ func (n *negotiation) features() string {
 			f = append(f, "</starttls>"...)
 		}
 		f = n.appendMechanisms(f)
+		f = n.appendRegister(f)
 	}
 	f = append(f, "<limits xmlns='"+NSLimits+"'><max-bytes>"+strconv.Itoa(n.scan.Limits.Size)+"</max-bytes><idle-seconds>"...)
 	f = append(f, strconv.Itoa(int(n.srv.cfg.IdleTimeout/time.Second))+"</idle-seconds></limits></stream:features>"...)
@@ -214,7 +238,7 @@ func (n *negotiation) appendMechanisms(f []byte) []byte {
 	for _, m := range mechanisms {
 		f = wire.AppendElem(f, "mechanism", m)
 	}
-	f = append(f, "</mechanisms>"...)
+	f = n.appendExtensible(append(f, "</mechanisms>"...))
 	if bindings := n.sasl.ChannelBindings(); len(bindings) > 0 {
 		f = append(f, "<sasl-channel-binding xmlns='"+NSBindings+"'>"...)
 		for _, b := range bindings {
@@ -226,7 +250,7 @@ func (n *negotiation) appendMechanisms(f []byte) []byte {
 }
 
 // needsTLS reports that nothing but STARTTLS may come next.
-func (n *negotiation) needsTLS() bool { return !n.secure && !n.ws && !n.srv.cfg.Insecure }
+func (n *negotiation) needsTLS() bool { return !n.secure && !n.alone() && !n.srv.cfg.Insecure }
 
 // channel tells the mechanisms what they run over.
 func (n *negotiation) channel() auth.Channel {
@@ -248,7 +272,7 @@ func (n *negotiation) startTLS() error {
 	if err := n.write("<proceed xmlns='" + wire.NSTLS + "'/>"); err != nil {
 		return err
 	}
-	over := n.low.startTLS(n.srv.cfg.TLS)
+	over := n.low.(*conn).startTLS(n.srv.cfg.TLS)
 	n.nc, n.in.tls = over, over
 	if err := n.handshake(); err != nil {
 		return err
@@ -259,7 +283,7 @@ func (n *negotiation) startTLS() error {
 // login runs one SASL exchange (RFC 6120 §6.4). A refusal is no error as long as the stream goes on.
 func (n *negotiation) login(p *wire.Packet) error {
 	if n.needsTLS() {
-		return n.refuse(&auth.Failure{Condition: "encryption-required"})
+		return n.refuse(&auth.Failure{Condition: "encryption-required"}, wire.NSSASL)
 	}
 	x, err := n.sasl.Begin(p.Elem().AttrString("mechanism"))
 	for err == nil {
@@ -270,10 +294,14 @@ func (n *negotiation) login(p *wire.Packet) error {
 		cancel()
 		switch {
 		case err != nil:
-			return n.refuse(err)
+			return n.refuse(err, wire.NSSASL)
 		case done:
 			n.identity, n.known = x.Identity(), true
-			return n.write("<success xmlns='" + wire.NSSASL + "'>" + string(reply) + "</success>")
+			if err := n.write("<success xmlns='" + wire.NSSASL + "'>" + string(reply) + "</success>"); err != nil {
+				return err
+			}
+			n.admitted()
+			return n.open()
 		}
 		if err := n.write("<challenge xmlns='" + wire.NSSASL + "'>" + string(reply) + "</challenge>"); err != nil {
 			return err
@@ -283,35 +311,12 @@ func (n *negotiation) login(p *wire.Packet) error {
 		}
 		switch {
 		case isElem(p, "abort", wire.NSSASL):
-			return n.refuse(x.Abort())
+			return n.refuse(x.Abort(), wire.NSSASL)
 		case !isElem(p, "response", wire.NSSASL):
 			return errLoginFirst
 		}
 	}
-	return n.refuse(err)
-}
-
-// refuse answers a failed login; after too many the stream ends.
-func (n *negotiation) refuse(err error) error {
-	var f *auth.Failure
-	if !errors.As(err, &f) {
-		return err
-	}
-	if f.Delay > 0 {
-		n.low.SetReadDeadline(n.srv.loginDeadline(time.Now()).Add(f.Delay))
-		time.Sleep(f.Delay)
-	}
-	out := "<failure xmlns='" + wire.NSSASL + "'><" + f.Condition + "/>"
-	if f.Text != "" {
-		out += "<text xml:lang='en'>" + string(wire.AppendEscaped(nil, f.Text)) + "</text>"
-	}
-	if err := n.write(out + "</failure>"); err != nil {
-		return err
-	}
-	if f.Close {
-		return errTooMany
-	}
-	return nil
+	return n.refuse(err, wire.NSSASL)
 }
 
 // bindStep handles an element between login and session: bind (RFC 6120 §7) or resume (XEP-0198 §5).
@@ -323,7 +328,9 @@ func (n *negotiation) bindStep(p *wire.Packet) (*Session, error) {
 		return n.resumeSession(p)
 	case isElem(p, "compress", nsCompress):
 		return nil, n.refuseCompression()
-	case isElem(p, "auth", wire.NSSASL):
+	case n.alone() && isElem(p, "close", wire.NSFraming):
+		return nil, wire.ErrClosed
+	case isElem(p, "auth", wire.NSSASL), isElem(p, "authenticate", NSExtensible):
 		return nil, errSecondLogin
 	}
 	return nil, errBindFirst
@@ -338,63 +345,9 @@ func (n *negotiation) refuseCompression() error {
 	return n.write("<failure xmlns='" + nsCompress + "'><setup-failed/></failure>")
 }
 
-func (n *negotiation) bind(p *wire.Packet) (*Session, error) {
-	if n.returns && n.srv.full() {
-		n.reject("limit.process", "")
-		return nil, errFull
-	}
-	resource := p.Elem().Child("bind", wire.NSBind).Child("resource", wire.NSBind).Text()
-	if resource == "" || n.identity.Anonymous {
-		resource = strings.ToLower(rand.Text()[:12])
-	}
-	full, err := n.identity.Addr.WithResource(resource)
-	if err != nil {
-		return nil, n.writeStanza(badResource.ErrorTo(p, ""))
-	}
-	s := &Session{
-		srv: n.srv, addr: full, guest: n.identity.Anonymous, claims: n.identity.Claims, source: n.source,
-		room: n.url.Room, prefix: n.url.Prefix, link: n.link,
-	}
-	if e := n.srv.add(s); e != nil {
-		return nil, n.writeStanza(e.ErrorTo(p, ""))
-	}
-	body := append([]byte("<bind xmlns='"+wire.NSBind+"'><jid>"), wire.AppendEscaped(nil, string(full))...)
-	if err := n.writeStanza(p.Result("", append(body, "</jid></bind>"...))); err != nil {
-		s.end(err, false)
-		return nil, err
-	}
-	return s, nil
-}
-
 func (n *negotiation) writeStanza(st wire.Stanza) error {
 	_, err := n.nc.Write(n.appendStanza(nil, st.Kind, "", st.Tail))
 	return err
-}
-
-func (n *negotiation) resumeSession(p *wire.Packet) (*Session, error) {
-	h, err := parseCount(p)
-	if err != nil {
-		return nil, err
-	}
-	s := n.srv.recall(p.Elem().AttrString("previd"))
-	// A guest's address is new at each login; what shows that it is the same guest is the secret previd.
-	if s == nil || s.guest != n.identity.Anonymous || !s.guest && s.addr.Bare() != n.identity.Addr {
-		n.reject("sm.reject", "unknown session")
-		return nil, n.write(failedElement("item-not-found", nil))
-	}
-	if n.identity.Claims != nil && s.claims != nil && !sameGrant(n.identity.Claims, s.claims) {
-		n.reject("sm.reject", "the token is for something else")
-		return nil, n.write(failedElement("not-authorized", nil))
-	}
-	ok, err := s.resume(n.link, h)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		n.reject("sm.reject", "session cannot be resumed")
-		return nil, n.write(failedElement("item-not-found", nil))
-	}
-	return s, nil
 }
 
 // sameGrant reports that a refreshed token opens the same rooms as the one before.

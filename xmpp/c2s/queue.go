@@ -3,6 +3,7 @@ package c2s
 import (
 	"bytes"
 
+	"parley/internal/ring"
 	"parley/xmpp/wire"
 )
 
@@ -17,83 +18,67 @@ type entry struct {
 // not written. A tail is shared with other receivers; its bytes count in full, for it is this queue that may be the last
 // to hold it.
 type queue struct {
-	ring  []entry // the length is a power of two, or 0
-	head  int
-	len   int
+	ring.Ring[entry]
 	sent  int // how many were written
 	bytes int
 }
 
-func (q *queue) at(i int) *entry { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
+// leastRing and keptRing are how many entries a queue begins with, and keeps the memory of when it is empty, for the next burst;
+// rest takes that too.
+const (
+	leastRing = 4
+	keptRing  = 32
+)
 
 func (q *queue) push(e entry) {
-	if q.len == len(q.ring) {
-		ring := make([]entry, max(4, 2*len(q.ring)))
-		for i := range q.len {
-			ring[i] = *q.at(i)
-		}
-		q.ring, q.head = ring, 0
-	}
-	q.len++
 	q.bytes += len(e.tail)
-	*q.at(q.len - 1) = e
+	q.Push(e, leastRing)
 }
 
 // pop forgets the first n entries.
 func (q *queue) pop(n int) {
 	for range n {
-		e := q.at(0)
-		q.bytes -= len(e.tail)
-		*e = entry{}
-		q.head = (q.head + 1) & (len(q.ring) - 1)
-		q.len--
+		q.bytes -= len(q.At(0).tail)
+		q.Pop()
 	}
 	q.sent = max(q.sent-n, 0)
-	if q.len == 0 && len(q.ring) > keptRing {
-		q.ring, q.head = nil, 0
-	}
+	q.Rest(keptRing)
 }
-
-// keptRing is how many entries an empty queue keeps the memory of, for the next burst; rest takes that too.
-const keptRing = 32
 
 // rest gives up the memory of an empty queue.
-func (q *queue) rest() {
-	if q.len == 0 {
-		q.ring, q.head = nil, 0
-	}
-}
+func (q *queue) rest() { q.Rest(0) }
 
-// coalesce drops, among what was not written, each presence that a later one of the same sender replaces. It reports
-// that there was one.
+// coalesce drops, among what was not written, each stanza that can wait and that a later one of the same sender replaces.
+// It reports that there was one.
 func (q *queue) coalesce() bool {
-	latest := make(map[string]bool)
-	keep := q.len
-	for i := q.len - 1; i >= q.sent; i-- {
-		e := q.at(i)
-		if e.kind == wire.Presence {
-			from := string(senderOf(e.tail))
-			if latest[from] {
+	type origin struct {
+		kind wire.Kind
+		from string
+	}
+	latest := make(map[origin]bool)
+	keep := q.Len()
+	for i := q.Len() - 1; i >= q.sent; i-- {
+		e := q.At(i)
+		if canWait(e.kind, e.tail) {
+			o := origin{e.kind, string(senderOf(e.tail))}
+			if latest[o] {
 				q.bytes -= len(e.tail)
 				continue
 			}
-			latest[from] = true
+			latest[o] = true
 		}
 		keep--
-		*q.at(keep) = *e
+		*q.At(keep) = *e
 	}
 	// What stays is now at keep..len; move it up to the written ones.
 	dropped := keep - q.sent
 	if dropped == 0 {
 		return false
 	}
-	for i := keep; i < q.len; i++ {
-		*q.at(i - dropped) = *q.at(i)
+	for i := keep; i < q.Len(); i++ {
+		*q.At(i - dropped) = *q.At(i)
 	}
-	for i := q.len - dropped; i < q.len; i++ {
-		*q.at(i) = entry{}
-	}
-	q.len -= dropped
+	q.Cut(q.Len() - dropped)
 	return true
 }
 

@@ -86,14 +86,14 @@ func (s *Session) replay(what byte, f *journal.Fields) {
 	case sayCounts:
 		acked, count := f.Count(), f.Count()
 		n := acked - s.sm.acked
-		if !f.Bad && (int64(n) <= int64(q.len) || f.Fault()) {
+		if !f.Bad && (int64(n) <= int64(q.Len()) || f.Fault()) {
 			q.pop(int(n))
 			s.sm.acked, h.count = acked, count
 			h.forget(count)
 		}
 	case sayCoalesce:
 		sent := f.Number()
-		if !f.Bad && (sent <= uint64(q.len) || f.Fault()) {
+		if !f.Bad && (sent <= uint64(q.Len()) || f.Fault()) {
 			q.sent = int(sent)
 			q.coalesce()
 			q.sent = 0
@@ -170,7 +170,7 @@ func (srv *Server) restore(s *Session, now time.Time) bool {
 		return false
 	}
 	// All that was queued may have been on the wire: what the client has of it, it says when it comes back.
-	s.queue.sent = s.queue.len
+	s.queue.sent = s.queue.Len()
 	if !s.leaving { // else it is swept away at once
 		s.away = now
 	}

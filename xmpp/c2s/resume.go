@@ -2,6 +2,7 @@ package c2s
 
 import (
 	"crypto/rand"
+	"slices"
 	"strconv"
 	"time"
 
@@ -90,12 +91,20 @@ func (s *Session) noteHandled(d stanzaMark) {
 	h := &s.handled
 	count := h.h()
 	if int32(d.number-count) > 0 {
-		h.done = append(h.done, d)
-		s.note(sayDone, uint64(d.number), uint64(d.mark))
+		s.noteDone(d)
 		return
 	}
 	h.forget(count)
 	s.noteCounts()
+}
+
+// noteDone journals that a stanza behind our h is handled, unless that was said. Called with mu held.
+func (s *Session) noteDone(d stanzaMark) {
+	h := &s.handled
+	if !slices.Contains(h.done, d) {
+		h.done = append(h.done, d)
+		s.note(sayDone, uint64(d.number), uint64(d.mark))
+	}
 }
 
 // repeated reports that the stanza was handled by a process that was killed before an earlier one was. The client sends
@@ -121,10 +130,18 @@ func nothing() {}
 // Hold delays the acknowledgement of the stanza that is being handled until release is called, from any goroutine. It
 // may only be called while the session's stanza is being routed.
 func (s *Session) Hold() (release func()) {
+	_, release = s.HoldTwice()
+	return release
+}
+
+// HoldTwice is Hold for a stanza whose effects come before what its acknowledgement waits for: settle says that it has had
+// them. A client that sends it again to the next process, since it was not acknowledged, does not cause them again. Settle is
+// called before release, among what the journal keeps together with the effects.
+func (s *Session) HoldTwice() (settle, release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sm == nil {
-		return nothing
+		return nothing, nothing
 	}
 	h := &s.handled
 	d := stanzaMark{number: h.count + 1} // it is counted when it has been routed
@@ -132,7 +149,15 @@ func (s *Session) Hold() (release func()) {
 		d.mark = markOf(s.packet)
 	}
 	h.held = append(h.held, d)
-	return func() { s.release(d) }
+	return func() { s.settle(d) }, func() { s.release(d) }
+}
+
+func (s *Session) settle(d stanzaMark) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ref != 0 {
+		s.noteDone(d)
+	}
 }
 
 func (s *Session) release(d stanzaMark) {
@@ -209,8 +234,10 @@ func (s *Session) manage(b *wire.Batch, p *wire.Packet) error {
 	return errUnexpected
 }
 
-func parseCount(p *wire.Packet) (uint32, error) {
-	v, ok := p.Elem().Attr("h")
+func parseCount(p *wire.Packet) (uint32, error) { return countOf(p.Elem()) }
+
+func countOf(e wire.Elem) (uint32, error) {
+	v, ok := e.Attr("h")
 	n, err := strconv.ParseUint(string(v), 10, 32)
 	if !ok || err != nil {
 		return 0, errBadCount
@@ -235,24 +262,17 @@ func (s *Session) ackLocked(h uint32) error {
 
 // overLocked reports that more waits than may wait for a client that is there. Called with mu held.
 func (s *Session) overLocked() bool {
-	return s.queue.len > s.srv.cfg.QueueStanzas || s.queue.bytes > s.srv.cfg.QueueBytes
+	return s.queue.Len() > s.srv.cfg.QueueStanzas || s.queue.bytes > s.srv.cfg.QueueBytes
 }
 
-// enable turns XEP-0198 on (§3).
-func (s *Session) enable(b *wire.Batch, p *wire.Packet) {
-	e := p.Elem()
+// countLocked begins to count what is sent (XEP-0198 §3) and returns what the client is told. Called with mu held, or while
+// nobody else has the session.
+func (s *Session) countLocked(e wire.Elem) (reply string) {
 	resume, _ := e.Attr("resume")
-	s.mu.Lock()
-	if s.sm != nil {
-		s.mu.Unlock()
-		s.sendControl(b, failedElement("unexpected-request", nil))
-		return
-	}
 	sm := &resumption{id: rand.Text()}
 	s.handled = handled{}
-	// What is queued was queued for a client that does not count; write it before the counting begins.
-	reply := "<enabled xmlns='" + NSResumption + "'"
-	if string(resume) == "true" || string(resume) == "1" {
+	reply = "<enabled xmlns='" + NSResumption + "'"
+	if isTrue(string(resume)) {
 		sm.keep = s.srv.cfg.KeepGuest
 		if !s.guest {
 			sm.keep = s.srv.cfg.KeepAccount
@@ -264,9 +284,22 @@ func (s *Session) enable(b *wire.Batch, p *wire.Packet) {
 		}
 		reply += " id='" + sm.id + "' resume='true' max='" + strconv.Itoa(int(sm.keep/time.Second)) + "'"
 	}
+	s.sm = sm
+	return reply + "/>"
+}
+
+// enable turns XEP-0198 on (§3).
+func (s *Session) enable(b *wire.Batch, p *wire.Packet) {
+	s.mu.Lock()
+	if s.sm != nil {
+		s.mu.Unlock()
+		s.sendControl(b, failedElement("unexpected-request", nil))
+		return
+	}
+	// What is queued was queued for a client that does not count; write it before the counting begins.
 	l := s.link
-	for l != nil && s.queue.len > 0 {
-		e := s.queue.at(0)
+	for l != nil && s.queue.Len() > 0 {
+		e := s.queue.At(0)
 		var own wire.Addr
 		if e.self {
 			own = s.addr
@@ -274,11 +307,12 @@ func (s *Session) enable(b *wire.Batch, p *wire.Packet) {
 		s.control = l.appendStanza(s.control, e.kind, own, e.tail)
 		s.queue.pop(1)
 	}
-	s.sm = sm
+	reply := s.countLocked(p.Elem())
+	sm := s.sm
 	if sm.keep > 0 && !s.ended {
 		s.keepLocked()
 	}
-	s.control = s.appendControlLocked(s.control, reply+"/>")
+	s.control = s.appendControlLocked(s.control, reply)
 	wake := s.wakeLocked(false)
 	s.mu.Unlock()
 	if sm.keep > 0 {
@@ -304,8 +338,8 @@ const commitWait = 5 * time.Second
 
 // resume moves the session to a new connection (XEP-0198 §5). On success the old connection is closed with conflict and
 // what the client has not received is queued again. A false ok means that the client is told <failed/>; err is a stream
-// error for the new connection.
-func (s *Session) resume(l *link, h uint32) (ok bool, err error) {
+// error for the new connection. Answer makes what is written first of <resumed/>.
+func (s *Session) resume(l *link, h uint32, answer func(s *Session, resumed string) string) (ok bool, err error) {
 	// Between two packets of the old connection. What it has not handled by now it never will: serve checks that its
 	// link is still the session's.
 	s.recv.Lock()
@@ -350,6 +384,8 @@ func (s *Session) resume(l *link, h uint32) (ok bool, err error) {
 	s.sm.since = 0
 	s.link, s.waiting, s.inactive, s.behind = l, false, false, s.overLocked()
 	s.handled.told = s.handled.count
-	s.control = l.appendElement(nil, "<resumed xmlns='"+NSResumption+"' previd='"+s.sm.id+"' h='"+strconv.FormatUint(uint64(s.handled.count), 10)+"'/>")
+	resumed := "<resumed xmlns='" + NSResumption + "' previd='" + s.sm.id + "' h='" + strconv.FormatUint(uint64(s.handled.count), 10) + "'/>"
+	s.control = l.appendElement(nil, answer(s, resumed))
+	s.backLocked()
 	return true, nil
 }

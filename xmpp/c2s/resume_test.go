@@ -64,6 +64,39 @@ func TestResumeLosesAndRepeatsNothing(t *testing.T) {
 	}
 }
 
+// What a connection brought in before its session left it reaches the others, though it brings in no more.
+func TestResumeInTheMidstOfABatch(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Unlimited() })
+	w.router.Serve("busy.x.net", busyService{})
+	const busy = 100
+	midst := 0
+	for i := 0; i < 20 && midst == 0; i++ {
+		ann := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })
+		bob := w.client("bob", "b")
+		// One write, so that all of it is in the server's hands when the session leaves.
+		ann.Raw("<message type='chat' to='" + bob.JID + "' id='first'><body>x</body></message>" + strings.Repeat("<message to='busy.x.net'/>", busy))
+		p := w.dial(w.plain)
+		p.Login("ann", "ann")
+		p.Send("<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + ann.ID + "'/>")
+		h, err := strconv.Atoi(peertest.Attr(p.Expect("<resumed"), "h"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if 0 < h && h < 1+busy {
+			midst++
+		}
+		if h > 0 {
+			bob.Expect("<message", "id='first'")
+		}
+		ann.Drop()
+		p.Send("</stream:stream>")
+		bob.Send("</stream:stream>")
+	}
+	if midst == 0 {
+		t.Error("no resumption came in the midst of a batch")
+	}
+}
+
 func TestResumeWhileAway(t *testing.T) {
 	w := newWorld(t, nil)
 	ann := newMobile(w, "ann", func() *peertest.Client { return w.dial(w.plain) })

@@ -11,10 +11,7 @@ import (
 	mstanza "mellium.im/xmpp/stanza"
 )
 
-var (
-	badResource = &wire.Error{Type: mstanza.Modify, Condition: mstanza.BadRequest, Text: "the resource is malformed"}
-	badIQ       = &wire.Error{Type: mstanza.Modify, Condition: mstanza.BadRequest, Text: "an IQ has an id, a type of get, set, result or error, and, for get and set, one child element"}
-)
+var badResource = &wire.Error{Type: mstanza.Modify, Condition: mstanza.BadRequest, Text: "the resource is malformed"}
 
 // serve works off what the client sends until the connection or the session ends.
 func (l *link) serve(s *Session) {
@@ -25,24 +22,35 @@ func (l *link) serve(s *Session) {
 			s.end(errInternal, false)
 		}
 	}()
+	defer l.batch.Flush() // however it ends: who is in a batch is in no other, and would wait for ever
 	s.Flush()
 	for {
 		p, err := l.next()
 		if err == nil {
-			s.recv.Lock()
-			if s.current() != l {
-				s.recv.Unlock()
-				return
-			}
-			err = s.handle(l, p)
-			s.recv.Unlock()
+			err = s.turn(l, p)
 		}
-		if err != nil {
+		switch {
+		case err == errElsewhere:
+			return
+		case err != nil:
 			l.batch.Flush()
 			s.lost(l, err)
 			return
 		}
 	}
+}
+
+// errElsewhere says that the session has another connection by now, or none.
+var errElsewhere = errors.New("c2s: the session has left this connection")
+
+// turn handles one element, unless the session has left the connection before it.
+func (s *Session) turn(l *link, p *wire.Packet) error {
+	s.recv.Lock()
+	defer s.recv.Unlock()
+	if s.current() != l {
+		return errElsewhere
+	}
+	return s.handle(l, p)
 }
 
 func (s *Session) current() *link {
@@ -65,10 +73,10 @@ func (s *Session) handle(l *link, p *wire.Packet) error {
 	case NSClientInfo:
 		s.clientState(&l.batch, string(p.Name()))
 		return nil
-	case wire.NSSASL:
+	case wire.NSSASL, NSExtensible:
 		return errSecondLogin
 	case wire.NSFraming:
-		if l.ws && string(p.Name()) == "close" {
+		if l.alone() && string(p.Name()) == "close" {
 			return wire.ErrClosed
 		}
 	}
@@ -89,6 +97,8 @@ func (s *Session) stanza(l *link, p *wire.Packet) (err error) {
 	}
 	if !s.repeats || !s.repeated(p) {
 		err = s.routed(l, p)
+	} else {
+		s.srv.router.Again(&l.batch, s, p)
 	}
 	s.packet = nil
 	s.mu.Lock()
@@ -109,9 +119,9 @@ func (s *Session) routed(l *link, p *wire.Packet) error {
 	if p.HasFrom() && !s.isOwn(p.From()) {
 		return errFrom // RFC 6120 §8.1.2.1
 	}
-	if p.Kind == wire.IQ && !validIQ(p) {
+	if !p.ValidIQ() {
 		if t := string(p.Type()); t != "error" && t != "result" {
-			s.Deliver(&l.batch, "", badIQ.ErrorTo(p, ""))
+			s.Deliver(&l.batch, "", wire.BadIQ.ErrorTo(p, ""))
 		}
 		return nil
 	}
@@ -133,35 +143,6 @@ func (s *Session) isOwn(raw []byte) bool {
 	return err == nil && (a == s.addr || a == s.addr.Bare())
 }
 
-// validIQ is RFC 6120 §8.2.3.
-func validIQ(p *wire.Packet) bool {
-	if !p.HasID() {
-		return false
-	}
-	switch string(p.Type()) {
-	case "get", "set":
-		n := 0
-		for it := p.Elem().Children(); n < 2 && it.Next(); {
-			n++
-		}
-		return n == 1
-	case "result", "error":
-		return true
-	}
-	return false
-}
-
-// clientState is XEP-0352.
-func (s *Session) clientState(b *wire.Batch, name string) {
-	s.mu.Lock()
-	s.inactive = name == "inactive"
-	wake := !s.inactive && s.queue.sent < s.queue.len && s.wakeLocked(false)
-	s.mu.Unlock()
-	if wake {
-		s.schedule(b)
-	}
-}
-
 // lost is called by the reader when its connection gave no further element.
 func (s *Session) lost(l *link, err error) {
 	if errors.Is(err, wire.ErrClosed) || errors.Is(err, errPeerError) {
@@ -176,7 +157,9 @@ func (s *Session) lost(l *link, err error) {
 	}
 	if s.sm != nil && s.sm.keep > 0 {
 		s.link, s.away = nil, time.Now()
+		tell := s.awayLocked()
 		s.mu.Unlock()
+		tell()
 		l.fail(err)
 		return
 	}
@@ -209,8 +192,8 @@ func (s *Session) end(why error, clean bool) {
 	s.srv.remove(s)
 	s.srv.router.Unbind(s, clean)
 	var b wire.Batch
-	for i := range q.len {
-		e := q.at(i)
+	for i := range q.Len() {
+		e := q.At(i)
 		s.srv.router.Bounce(&b, s.addr, wire.Stanza{Kind: e.kind, Tail: e.tail})
 	}
 	if ref != 0 { // after its effects: when a process is killed between them, the next one ends the session once more

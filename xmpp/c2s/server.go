@@ -1,5 +1,5 @@
-// Package c2s serves clients: over TCP with STARTTLS, over direct TLS, and over WebSocket (RFC 6120, RFC 7395,
-// XEP-0368). It negotiates, binds, keeps each client's queue, lets a client come back to its session (XEP-0198), and
+// Package c2s serves clients: over TCP with STARTTLS, over direct TLS, over WebSocket and over BOSH (RFC 6120, RFC 7395,
+// XEP-0124, XEP-0368). It negotiates, binds, keeps each client's queue, lets a client come back to its session (XEP-0198), and
 // holds every peer to its budget (hardening HC rows). What a stanza means is the router's business.
 //
 // A session has one reader goroutine. What is queued for a client is written by whoever queued it, after the packets in
@@ -81,12 +81,18 @@ func (c *Config) Unlimited() {
 // Server serves the clients of one host.
 type Server struct {
 	cfg     Config
+	direct  *tls.Config // cfg.TLS of connections that begin with TLS: with the protocol's name (XEP-0368 §5)
 	router  *route.Router
 	auth    *auth.Server
 	rec     *event.Recorder
 	log     *slog.Logger
 	sources *limit.Sources[netip.Addr]
 	full    func() bool // the process is near its limits (HC3)
+	inlines []inline
+	archive func(wire.Addr) string // see DescribeArchive; may be nil
+
+	registrar Registrar // may be nil
+	absence   Absence   // may be nil
 
 	journal  *journal.Journal // nil: sessions end with the process
 	part     *journal.Part
@@ -97,11 +103,12 @@ type Server struct {
 
 	mu       sync.Mutex // guards what follows
 	closing  bool
-	returns  int                // negotiations of a full process, see mayReturn
-	links    map[*link]struct{} // not bound yet
+	returns  int            // negotiations of a full process, see mayReturn
+	links    map[*link]bool // not bound yet; true: counted against their source
 	sessions map[*Session]struct{}
 	users    map[wire.Addr]int   // sessions per account
 	resumes  map[string]*Session // by XEP-0198 id
+	bosh     map[string]*bodies  // by sid
 }
 
 // New returns a server; listeners are given to Serve, WebSockets to ServeHTTP. Full reports that the process is near its
@@ -110,11 +117,15 @@ func New(cfg Config, router *route.Router, a *auth.Server, rec *event.Recorder, 
 	if full == nil {
 		full = func() bool { return false }
 	}
+	direct := cfg.TLS.Clone()
+	if direct != nil {
+		direct.NextProtos = []string{"xmpp-client"}
+	}
 	return &Server{
-		cfg: cfg, router: router, auth: a, rec: rec, log: log, full: full,
+		cfg: cfg, direct: direct, router: router, auth: a, rec: rec, log: log, full: full,
 		sources: limit.NewSources[netip.Addr](cfg.OpenPerSource, cfg.RatePerSource, 1<<16),
-		links:   make(map[*link]struct{}), sessions: make(map[*Session]struct{}),
-		users: make(map[wire.Addr]int), resumes: make(map[string]*Session),
+		links:   make(map[*link]bool), sessions: make(map[*Session]struct{}),
+		users: make(map[wire.Addr]int), resumes: make(map[string]*Session), bosh: make(map[string]*bodies),
 	}
 }
 
@@ -146,7 +157,7 @@ func (srv *Server) accept(nc net.Conn, direct bool) {
 	}
 	nc = low
 	if direct {
-		nc = low.startTLS(srv.cfg.TLS)
+		nc = low.startTLS(srv.direct)
 	}
 	l, err := newLink(srv, nc, false, remote)
 	if err != nil || !srv.begin(l) {
@@ -177,7 +188,7 @@ func (srv *Server) begin(l *link) bool {
 	if srv.closing {
 		return false
 	}
-	srv.links[l] = struct{}{}
+	srv.links[l] = true
 	srv.group.Add(1)
 	return true
 }
@@ -185,19 +196,29 @@ func (srv *Server) begin(l *link) bool {
 // authenticated takes a connection out of the count of its source.
 func (srv *Server) authenticated(l *link) {
 	srv.mu.Lock()
-	_, counted := srv.links[l]
-	delete(srv.links, l)
+	counted := srv.links[l]
+	if counted {
+		srv.links[l] = false
+	}
 	srv.mu.Unlock()
 	if counted {
 		srv.sources.Close(l.source)
 	}
 }
 
+// negotiated forgets a connection that has a session now, or has ended.
+func (srv *Server) negotiated(l *link) {
+	srv.authenticated(l)
+	srv.mu.Lock()
+	delete(srv.links, l)
+	srv.mu.Unlock()
+}
+
 // start negotiates and goes on with a goroutine whose stack is small again.
 func (l *link) start(url URL, direct bool) {
 	srv := l.srv
 	defer srv.group.Done()
-	defer srv.authenticated(l)
+	defer srv.negotiated(l)
 	defer func() {
 		if r := recover(); r != nil {
 			srv.log.Error("panic in a negotiation", "remote", l.remote, "err", r)
@@ -205,14 +226,14 @@ func (l *link) start(url URL, direct bool) {
 		}
 	}()
 	l.low.SetReadDeadline(srv.loginDeadline(l.now))
-	n := &negotiation{link: l, url: url, secure: l.in.tls != nil && l.ws}
+	n := &negotiation{link: l, url: url, secure: l.in.tls != nil && l.ws || l.bosh != nil && l.bosh.secure}
 	if srv.full() {
 		if !srv.mayReturn() {
 			srv.rec.Reject("limit.process", l.source.String())
 			if !direct {
 				l.fail(errFull)
 			}
-			l.low.Conn.Close()
+			l.low.Close()
 			return
 		}
 		defer srv.returned()
@@ -263,7 +284,7 @@ func (srv *Server) add(s *Session) *wire.Error {
 		case srv.closing:
 			srv.mu.Unlock()
 			return &wire.Error{Type: mstanza.Wait, Condition: mstanza.ServiceUnavailable, Text: "the server is going down"}
-		case !s.guest && srv.cfg.SessionsPerUser > 0 && srv.users[bare] >= srv.cfg.SessionsPerUser:
+		case !s.guest && srv.cfg.SessionsPerUser > 0 && srv.users[bare] >= srv.cfg.SessionsPerUser && srv.router.Find(s.addr) == nil:
 			srv.mu.Unlock()
 			srv.rec.Reject("limit.sessions", string(bare))
 			return &wire.Error{Type: mstanza.Wait, Condition: mstanza.ResourceConstraint, Text: "too many sessions of this account"}
@@ -330,10 +351,13 @@ func (srv *Server) Sessions() (bound, away int) {
 
 // Revoke ends all sessions of an account, whose password changed or that was disabled (HA8). When it returns they do not come
 // back, not even if the process is killed.
-func (srv *Server) Revoke(bare wire.Addr) {
+func (srv *Server) Revoke(bare wire.Addr) { srv.RevokeOthers(bare, "") }
+
+// End ends the sessions of a bare address, or the one of a full address, as an administrator wishes. They may log in again.
+func (srv *Server) End(addr wire.Addr) {
 	for _, s := range srv.all() {
-		if !s.guest && s.addr.Bare() == bare {
-			s.end(errRevoked, false)
+		if !s.guest && (s.addr == addr || s.addr.Bare() == addr) {
+			s.end(errEnded, false)
 		}
 	}
 }

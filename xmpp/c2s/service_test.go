@@ -1,6 +1,8 @@
 package c2s
 
 import (
+	"time"
+
 	"parley/xmpp/route"
 	"parley/xmpp/wire"
 )
@@ -17,4 +19,11 @@ type brokenService struct{}
 
 func (brokenService) Handle(*wire.Batch, route.Sender, wire.Addr, *wire.Packet) {
 	panic("as the test wants")
+}
+
+// busyService takes its time.
+type busyService struct{}
+
+func (busyService) Handle(*wire.Batch, route.Sender, wire.Addr, *wire.Packet) {
+	time.Sleep(2 * time.Millisecond)
 }

@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"parley/internal/token"
+	"parley/xmpp/route"
 	"parley/xmpp/wire"
 )
 
 // Session is a bound client: its address, what it is allowed, and what waits to be written to it. It outlives its
 // connection while XEP-0198 lets the client come back. All methods may be called from any goroutine.
 type Session struct {
+	route.Attended // whether the router asks the account about its stanzas
+
 	srv    *Server
 	addr   wire.Addr
 	guest  bool
@@ -20,6 +23,7 @@ type Session struct {
 	source netip.Addr
 	room   string // the room that the connection's URL named
 	prefix string // the tenant that the connection's URL named
+	modern bool   // bound by XEP-0386
 
 	// recv is held while a packet of the client is handled, so that a new connection takes over between two packets. It
 	// guards what follows.
@@ -38,6 +42,8 @@ type Session struct {
 	late     bool   // its counts are to be journaled
 	waiting  bool   // the session is in somebody's batch
 	inactive bool   // XEP-0352
+	urgent   bool   // something is queued that an inactive client must see
+	squeeze  int    // how many may wait for an inactive client before they are coalesced
 	behind   bool   // the client came back to more than may wait for one that is there, and has not caught up
 	away     time.Time
 	ended    bool
@@ -80,8 +86,14 @@ func (s *Session) Deliver(b *wire.Batch, to wire.Addr, st wire.Stanza) {
 	s.queue.push(e)
 	s.notePush(&e)
 	over := s.overLocked()
-	wake := s.wakeLocked(s.inactive && canWait(st))
+	held := s.inactive && s.holdLocked(st)
+	s.urgent = s.urgent || !held
+	wake := s.wakeLocked(held)
+	missed := s.link == nil && s.srv.absence != nil && !s.guest
 	s.mu.Unlock()
+	if missed {
+		s.srv.absence.Missed(s.addr, st)
+	}
 	if over {
 		s.overflow()
 	}
@@ -180,7 +192,8 @@ func (s *Session) drain(l *link) {
 
 // takeLocked serialises what is to be written next, nil if nothing. Called with mu held.
 func (s *Session) takeLocked(l *link) *[]byte {
-	if len(s.control) == 0 && s.queue.sent == s.queue.len {
+	rests := s.inactive && !s.urgent || s.queue.sent == s.queue.Len()
+	if len(s.control) == 0 && rests {
 		return nil
 	}
 	buf := getWriteBuffer()
@@ -188,14 +201,17 @@ func (s *Session) takeLocked(l *link) *[]byte {
 	s.control = nil
 	q := &s.queue
 	n := 0
-	for q.sent+n < q.len && len(dst) < flushSize {
-		e := q.at(q.sent + n)
+	for !rests && q.sent+n < q.Len() && len(dst) < flushSize {
+		e := q.At(q.sent + n)
 		var own wire.Addr
 		if e.self {
 			own = s.addr
 		}
 		dst = l.appendStanza(dst, e.kind, own, e.tail)
 		n++
+	}
+	if q.sent+n == q.Len() {
+		s.urgent = false
 	}
 	if s.sm == nil {
 		q.pop(n)
@@ -215,11 +231,8 @@ func (s *Session) takeLocked(l *link) *[]byte {
 func (s *Session) overflow() {
 	cfg := &s.srv.cfg
 	s.mu.Lock()
-	if sent := s.queue.sent; s.queue.coalesce() {
-		s.appendCounts() // what was acknowledged is not in front of what was written any more
-		s.note(sayCoalesce, uint64(sent))
-	}
-	n, size, l, behind := s.queue.len, s.queue.bytes, s.link, s.behind
+	s.coalesceLocked()
+	n, size, l, behind := s.queue.Len(), s.queue.bytes, s.link, s.behind
 	s.mu.Unlock()
 	switch {
 	case n > 2*cfg.QueueStanzas || size > 2*cfg.QueueBytes:
@@ -229,18 +242,6 @@ func (s *Session) overflow() {
 		s.srv.rec.Reject("limit.queue", s.source.String(), "jid", string(s.addr), "value", n)
 		go l.fail(errSlow)
 	}
-}
-
-// canWait reports that an inactive client need not see the stanza now (XEP-0352 §5): presence and messages without
-// content.
-func canWait(st wire.Stanza) bool {
-	switch st.Kind {
-	case wire.Presence:
-		return true
-	case wire.Message:
-		return onlyChatState(st.Tail)
-	}
-	return false
 }
 
 var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, flushSize+4096); return &b }}

@@ -11,6 +11,7 @@ import (
 var (
 	errFull    = &wire.Violation{Condition: mstream.ResourceConstraint.Err, Event: "", Text: "the server is full"}
 	errRevoked = &wire.Violation{Condition: mstream.NotAuthorized.Err, Event: "auth.revoked", Text: "the account was changed"}
+	errEnded   = &wire.Violation{Condition: mstream.PolicyViolation.Err, Event: "", Text: "an administrator ended the session"}
 	errAway    = &wire.Violation{Condition: mstream.ConnectionTimeout.Err, Event: "", Text: "you did not come back"}
 )
 

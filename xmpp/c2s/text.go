@@ -1,7 +1,6 @@
 package c2s
 
 import (
-	"bytes"
 	"strconv"
 
 	"parley/xmpp/wire"
@@ -9,20 +8,12 @@ import (
 
 func itoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 
-// nsChatStates is XEP-0085.
-const nsChatStates = "http://jabber.org/protocol/chatstates"
-
-// onlyChatState reports that a message says no more than that somebody is typing.
-func onlyChatState(tail []byte) bool {
-	if !bytes.Contains(tail, []byte(nsChatStates)) {
-		return false
-	}
-	return !bytes.Contains(tail, []byte("<body")) && !bytes.Contains(tail, []byte("<subject"))
-}
-
 // appendHeader appends our stream header, or <open/>, and notes that it was sent.
 func (l *link) appendHeader(dst []byte, id string) []byte {
 	l.header = true
+	if l.bosh != nil {
+		return dst // <body/> says it
+	}
 	var h []byte
 	if l.ws {
 		h = append(h, "<open xmlns='"+wire.NSFraming+"'"...)

@@ -17,14 +17,8 @@ import (
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	source := limit.Source(remoteAddr(r))
-	if origin := r.Header.Get("Origin"); origin != "" {
-		if !srv.originAllowed(origin, r) {
-			srv.rec.Reject("ws.reject", source.String(), "origin", origin)
-			http.Error(w, "this origin may not connect", http.StatusForbidden)
-			return
-		}
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Vary", "Origin")
+	if !srv.crossOrigin(w, r, "ws.reject") {
+		return
 	}
 	if r.Method != http.MethodGet {
 		h.Set("Allow", http.MethodGet)
@@ -85,7 +79,7 @@ func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, key string) b
 		l.in.buf = append(buffers.get()[:0], early...)
 	}
 	if l.in.tls == nil {
-		l.in.buf = l.low.takeAhead(l.in.buf)
+		l.in.buf = l.low.(*conn).takeAhead(l.in.buf)
 	}
 	l.in.to = len(l.in.buf)
 	l.in.buf = l.in.buf[:cap(l.in.buf)]
@@ -100,12 +94,11 @@ func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, key string) b
 	if err != nil {
 		l.closed.Store(true)
 		nc.Close()
-		srv.authenticated(l)
+		srv.negotiated(l)
 		srv.group.Done()
 		return true
 	}
-	q := r.URL.Query()
-	go l.start(URL{Room: q.Get("room"), Token: q.Get("token"), Prefix: q.Get("prefix"), Previous: q.Get("previd")}, false)
+	go l.start(urlOf(r), false)
 	return true
 }
 
