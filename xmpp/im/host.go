@@ -54,17 +54,33 @@ func (h *Host) registerBasics() {
 	empty := func(b *wire.Batch, s route.Sender, p *wire.Packet) { Reply(b, s, p, nil) }
 	h.HandleIQ("ping", NSPing, empty)
 	h.HandleIQ("session", NSSession, empty) // RFC 3921 §3, for old clients
-	h.HandleIQ("query", NSRoster, func(b *wire.Batch, s route.Sender, p *wire.Packet) {
-		if string(p.Type()) == "get" {
-			Reply(b, s, p, []byte("<query xmlns='"+NSRoster+"'/>"))
-		} else {
-			Fail(b, s, p, errNoRoster)
-		}
-	})
+	h.HandleIQ("query", NSRoster, h.roster)
 	h.info.identities = []Identity{{"server", "im", "Parley"}}
 	h.info.features = []string{NSInfo, NSItems, NSPing}
+	h.accounts.features = []string{NSInfo, NSItems, NSPing}
+	h.registerActivity()
 	h.HandleIQ("query", NSInfo, h.discoInfo)
 	h.HandleIQ("query", NSItems, h.discoItems)
+}
+
+// registerKept serves what needs a store.
+func (h *Host) registerKept() {
+	h.Announce([]string{"msgoffline"}) // XEP-0160 §4
+	h.registerCarbons()
+	h.registerBlocking()
+	h.registerPrivate()
+	h.HandleContactIQ("query", NSInfo, h.accountInfo)
+	h.HandleContactIQ("query", NSItems, h.accountInfo)
+}
+
+// Features are what the stream features say of the host (RFC 6120 §4.3.2): its entity capabilities (XEP-0115 §6.3), and what
+// its rosters can.
+func (h *Host) Features() string {
+	out := h.Caps()
+	if h.store != nil {
+		out += featureVersions + featureApproval
+	}
+	return out
 }
 
 // Identity is one of XEP-0030 §3.1. Jitsi clients read the addresses of a shard's services from the names.
@@ -74,6 +90,7 @@ type Identity struct{ Category, Type, Name string }
 type info struct {
 	identities []Identity
 	features   []string
+	forms      []form
 	items      []wire.Addr
 }
 
@@ -101,13 +118,24 @@ func (i *info) ver() string {
 	}
 	slices.Sort(ids)
 	features := slices.Sorted(slices.Values(i.features))
-	sum := sha1.Sum([]byte(strings.Join(ids, "<") + "<" + strings.Join(features, "<") + "<"))
+	text := strings.Join(ids, "<") + "<" + strings.Join(features, "<") + "<"
+	forms := slices.SortedFunc(slices.Values(i.forms), func(a, b form) int { return strings.Compare(a.typ, b.typ) })
+	for _, f := range forms {
+		text += f.ver()
+	}
+	sum := sha1.Sum([]byte(text))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func (h *Host) discoInfo(b *wire.Batch, s route.Sender, p *wire.Packet) {
 	node := p.Elem().First().AttrString("node")
 	toAccount := !p.HasTo() || strings.Contains(string(p.To()), "@")
+	if toAccount && h.askNodes(b, s, s.Addr().Bare(), p) {
+		return
+	}
+	if !toAccount && node != "" && h.hostNodes != nil && h.hostNodes(b, s, p) {
+		return
+	}
 	out := []byte("<query xmlns='" + NSInfo + "'")
 	if node != "" {
 		if toAccount || node != capsNode+"#"+h.info.ver() {
@@ -117,15 +145,47 @@ func (h *Host) discoInfo(b *wire.Batch, s route.Sender, p *wire.Packet) {
 		out = wire.AppendAttr(out, "node", node)
 	}
 	out = append(out, '>')
-	identities, features := h.info.identities, h.info.features
+	what := h.info
 	if toAccount {
-		kind := "registered"
-		if s.Guest() {
-			kind = "anonymous"
-		}
-		identities, features = []Identity{{"account", kind, ""}}, []string{NSInfo, NSItems, NSPing}
+		what = h.account(s.Guest())
 	}
-	for _, id := range identities {
+	Reply(b, s, p, append(what.append(out), "</query>"...))
+}
+
+// account is what an account says of itself.
+func (h *Host) account(guest bool) info {
+	if guest {
+		return info{identities: []Identity{{"account", "anonymous", ""}}, features: []string{NSInfo, NSItems, NSPing}}
+	}
+	return info{identities: append([]Identity{{"account", "registered", ""}}, h.accounts.identities...), features: h.accounts.features}
+}
+
+// accountInfo answers those who may see an account's presence. To others the account is as one that is not there (XEP-0030
+// §8).
+func (h *Host) accountInfo(b *wire.Batch, s route.Sender, account wire.Addr, p *wire.Packet) {
+	h.visit(b, account, &errand{s: s, to: account, p: p}, looks, func(b *wire.Batch, e *errand, k *book) {
+		query := e.p.Elem().First()
+		ns := string(query.NS())
+		switch {
+		case string(e.p.Type()) != "get":
+			h.fail(b, e, errBad)
+		case h.askNodes(b, e.s, account, e.p): // which decide for themselves who sees them
+		case !k.contact(e.s.Addr().Bare()).From:
+			h.fail(b, e, errUnavailable)
+		case query.AttrString("node") != "":
+			h.fail(b, e, &wire.Error{Type: mstanza.Cancel, Condition: mstanza.ItemNotFound, Text: "no such node"})
+		case ns == NSItems:
+			Reply(b, e.s, e.p, []byte("<query xmlns='"+NSItems+"'/>"))
+		default:
+			what := h.account(false)
+			Reply(b, e.s, e.p, append(what.append([]byte("<query xmlns='"+NSInfo+"'>")), "</query>"...))
+		}
+	})
+}
+
+// append appends identities, features and forms as disco#info says them.
+func (i *info) append(out []byte) []byte {
+	for _, id := range i.identities {
 		out = wire.AppendAttr(append(out, "<identity"...), "category", id.Category)
 		out = wire.AppendAttr(out, "type", id.Type)
 		if id.Name != "" {
@@ -133,13 +193,25 @@ func (h *Host) discoInfo(b *wire.Batch, s route.Sender, p *wire.Packet) {
 		}
 		out = append(out, "/>"...)
 	}
-	for _, f := range features {
+	for _, f := range i.features {
 		out = append(wire.AppendAttr(append(out, "<feature"...), "var", f), "/>"...)
 	}
-	Reply(b, s, p, append(out, "</query>"...))
+	for _, f := range i.forms {
+		out = f.append(out)
+	}
+	return out
 }
 
 func (h *Host) discoItems(b *wire.Batch, s route.Sender, p *wire.Packet) {
+	if (!p.HasTo() || strings.Contains(string(p.To()), "@")) && h.askNodes(b, s, s.Addr().Bare(), p) {
+		return
+	}
+	if node := p.Elem().First().AttrString("node"); node != "" && !h.toAccount(p) {
+		if h.hostNodes == nil || !h.hostNodes(b, s, p) {
+			Fail(b, s, p, &wire.Error{Type: mstanza.Cancel, Condition: mstanza.ItemNotFound, Text: "no such node"})
+		}
+		return
+	}
 	out := []byte("<query xmlns='" + NSItems + "'>")
 	if p.HasTo() && !strings.Contains(string(p.To()), "@") {
 		for _, a := range h.info.items {

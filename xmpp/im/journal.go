@@ -19,12 +19,13 @@ const (
 	sayDirected    = 'd' // whom
 	sayWithdrawn   = 'w' // whom
 	sayGone        = 'g'
+	sayWishes      = 'i' // wishes, see noteWishes
 )
 
 const journalPart = "im/1"
 
 // Journal keeps presence in j. Call it before j.Start, after whoever brings sessions to life has done so.
-func (h *Host) Journal(j *journal.Journal) { h.part = j.Part(journalPart, h) }
+func (h *Host) Journal(j *journal.Journal) { h.journal, h.part = j, j.Part(journalPart, h) }
 
 // note appends a record; other may be "". Called with mu held.
 func (h *Host) note(what byte, a, other wire.Addr) {
@@ -47,12 +48,43 @@ func (h *Host) noteAvailable(r *resource) {
 	h.part.AppendShared(append(head, byte(r.priority)), r.presence)
 }
 
+// What a session wants to be told of.
+const (
+	wishRoster byte = 1 << iota
+	wishBlocklist
+	wishCarbons
+)
+
+func (r *resource) wishes() (w byte) {
+	if r.interested {
+		w |= wishRoster
+	}
+	if r.blocklist {
+		w |= wishBlocklist
+	}
+	if r.carbons {
+		w |= wishCarbons
+	}
+	return w
+}
+
+func (r *resource) wish(w byte) {
+	r.interested, r.blocklist, r.carbons = w&wishRoster != 0, w&wishBlocklist != 0, w&wishCarbons != 0
+}
+
+// noteWishes appends what a session wants to be told of. Called with mu held.
+func (h *Host) noteWishes(r *resource) {
+	if h.part != nil {
+		h.part.Append(append(journal.AppendText(append(make([]byte, 0, 128), sayWishes), r.Addr()), r.wishes()))
+	}
+}
+
 // Snapshot implements journal.Source.
 func (h *Host) Snapshot(put func(record []byte)) {
 	h.mu.Lock()
 	var all []*resource
-	for _, list := range h.users {
-		all = append(all, list...)
+	for _, a := range h.users {
+		all = append(all, a.sessions...)
 	}
 	h.mu.Unlock()
 	var record []byte
@@ -65,6 +97,9 @@ func (h *Host) Snapshot(put func(record []byte)) {
 				record = journal.AppendText(record, to)
 			}
 			put(append(append(record, byte(r.priority)), r.presence...))
+		}
+		if w := r.wishes(); w != 0 && h.find(r.Addr()) == r {
+			put(append(journal.AppendText(append(record[:0], sayWishes), r.Addr()), w))
 		}
 		h.mu.Unlock()
 	}
@@ -92,7 +127,7 @@ func (h *Host) Replay(record []byte) error {
 	r := h.restored[a]
 	if r == nil || what == sayState {
 		r = &resource{directed: make(map[wire.Addr]struct{})}
-		h.restored[a] = r
+		h.restored[a] = r // what it wishes follows
 	}
 	switch what {
 	case sayState:
@@ -109,6 +144,8 @@ func (h *Host) Replay(record []byte) error {
 		r.directed[readAddr(f)] = struct{}{}
 	case sayWithdrawn:
 		delete(r.directed, readAddr(f))
+	case sayWishes:
+		r.wish(f.Byte())
 	case sayGone:
 		delete(h.restored, a)
 	default:
@@ -126,35 +163,46 @@ func (h *Host) Reset() { h.restored = nil }
 // Replayed implements journal.Finisher: sessions that live again have the presence that they had. The others are gone, of
 // which the users hear who saw them; services find out by themselves.
 func (h *Host) Replayed() {
+	h.expectAll()
 	restored := h.restored
 	h.restored = nil
 	h.mu.Lock()
 	for a, was := range restored {
 		if r := h.find(a); r != nil {
 			r.presence, r.priority, r.directed = was.presence, was.priority, was.directed
+			r.wish(was.wishes())
+			h.heed(h.users[a.Bare()])
 			delete(restored, a)
 		}
 	}
 	h.mu.Unlock()
 	for a, was := range restored {
 		st := unavailable.Stanza(a)
-		saw := make(map[*resource]bool)
 		h.mu.Lock()
-		if was.presence != nil {
-			for _, other := range h.available(a.Bare(), -128) {
-				saw[other] = true
+		saw := make(map[*resource]bool)
+		for to := range was.directed {
+			if there := h.users[to.Bare()]; there != nil {
+				for _, other := range there.sessions {
+					if other.Addr() == to || to.IsBare() && other.presence != nil {
+						saw[other] = true
+					}
+				}
 			}
 		}
-		for to := range was.directed {
-			for _, other := range h.users[to.Bare()] {
-				if other.Addr() == to || to.IsBare() && other.presence != nil {
-					saw[other] = true
-				}
+		if was.presence != nil {
+			for _, other := range h.available(a.Bare(), -128) {
+				delete(saw, other) // it hears with the others
 			}
 		}
 		h.mu.Unlock()
 		for other := range saw {
 			other.Deliver(nil, "", st)
+		}
+		if was.presence != nil {
+			var b wire.Batch
+			e := &errand{s: &voice{h: h, addr: a}, to: a.Bare(), p: unavailable, own: true, must: true}
+			h.spread(&b, nil, e, news{from: a, stanza: st, ended: true})
+			b.Flush()
 		}
 	}
 }

@@ -43,8 +43,8 @@ func presences(h *Host) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []string
-	for _, list := range h.users {
-		for _, r := range list {
+	for _, a := range h.users {
+		for _, r := range a.sessions {
 			if r.presence != nil {
 				out = append(out, fmt.Sprintf("%s %q %d", r.Addr(), r.presence, r.priority))
 			}
@@ -170,7 +170,8 @@ func FuzzReplay(f *testing.F) {
 		}
 		restored := maps.Clone(h.restored)
 		for a := range restored {
-			h.users[a.Bare()] = append(h.users[a.Bare()], &resource{Sender: &client{addr: a}})
+			one := h.entry(a.Bare())
+			one.book, one.sessions = empty, append(one.sessions, &resource{Sender: &client{addr: a}})
 		}
 		h.Replayed()
 		h.Snapshot(func(record []byte) {
