@@ -189,17 +189,31 @@ func (r *room) proclaim(c rerank, fx *effects) {
 	}
 }
 
-// person returns the bare address that an item means. Jitsi clients may name an occupant by the address that they see.
+// person returns the bare address that an item means. Jitsi clients name an occupant by the address that they see, or by its bare
+// form.
 func (r *room) person(jid string) (wire.Addr, *refusal) {
 	a, err := wire.ParseAddr(strings.TrimSpace(jid))
 	if err != nil {
 		return "", &errNotAddress
 	}
 	if a.Bare() != r.addr {
-		return a.Bare(), nil
+		return r.unscoped(a).Bare(), nil
 	}
 	if o := r.occupantOf(a.Resource()); o != nil && !r.isFocus(o) {
 		return o.bare, nil
 	}
 	return "", &errNoOccupant
+}
+
+// unscoped returns the real address of an occupant that is named by the one that stands for it; others are returned as they are.
+func (r *room) unscoped(a wire.Addr) wire.Addr {
+	if a.Domain() != r.addr.Domain() {
+		return a
+	}
+	for _, o := range r.occupants {
+		if r.scopedBare(o) == a.Bare() {
+			return o.bare
+		}
+	}
+	return a
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"parley/xmpp/form"
 )
 
 // The longest texts of a configuration, in bytes.
@@ -15,15 +17,15 @@ const (
 )
 
 // apply takes over what the form says and returns what is wrong with it.
-func (c *settings) apply(a answers, limits *Limits) (wrong string) {
-	a.text(cfgName, &c.Name)
-	a.text(cfgDesc, &c.Description)
-	a.text(cfgLang, &c.Lang)
+func (c *settings) apply(a form.Answers, limits *Limits) (wrong string) {
+	a.Text(cfgName, &c.Name)
+	a.Text(cfgDesc, &c.Description)
+	a.Text(cfgLang, &c.Lang)
 	for name, to := range map[string]*bool{
 		cfgPersistent: &c.Persistent, cfgPublic: &c.Public, cfgModerated: &c.Moderated, cfgMembers: &c.MembersOnly,
-		cfgReal: &c.Real, cfgSubject: &c.ChangeSubject, cfgInvites: &c.AllowInvites,
+		cfgReal: &c.Real, cfgSubject: &c.ChangeSubject, cfgInvites: &c.AllowInvites, cfgEnlist: &c.Enlist,
 	} {
-		if !a.flag(name, to) {
+		if !a.Flag(name, to) {
 			return name + " is 0 or 1"
 		}
 	}
@@ -60,14 +62,14 @@ func (c *settings) apply(a answers, limits *Limits) (wrong string) {
 			n, err = 0, nil
 		}
 		if err != nil || n < 0 || n > limits.Occupants {
-			return "the number of occupants is at most " + decimal(limits.Occupants)
+			return "the number of occupants is at most " + strconv.Itoa(limits.Occupants)
 		}
 		c.MaxUsers = n
 	}
 	if v, ok := a[cfgHistory]; ok {
 		n, err := strconv.Atoi(one(v))
 		if err != nil || n < 0 || n > limits.History {
-			return "the length of the history is at most " + decimal(limits.History)
+			return "the length of the history is at most " + strconv.Itoa(limits.History)
 		}
 		c.History = n
 	}
@@ -81,14 +83,14 @@ func (c *settings) apply(a answers, limits *Limits) (wrong string) {
 }
 
 // applyPassword sets or lifts the password. A password that is given alone sets it; protection without one is refused.
-func (c *settings) applyPassword(a answers) (wrong string) {
+func (c *settings) applyPassword(a form.Answers) (wrong string) {
 	secret, protected := c.Password, c.Password != ""
 	_, given := a[cfgSecret]
-	a.text(cfgSecret, &secret)
+	a.Text(cfgSecret, &secret)
 	if _, said := a[cfgProtected]; !said && given {
 		protected = secret != ""
 	}
-	if !a.flag(cfgProtected, &protected) {
+	if !a.Flag(cfgProtected, &protected) {
 		return cfgProtected + " is 0 or 1"
 	}
 	switch {

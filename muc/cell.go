@@ -268,6 +268,12 @@ func (c *cell) carryOut(b *wire.Batch, in *input) {
 	for _, addr := range fx.left {
 		s.index.leave(addr, c.addr)
 	}
+	for _, ask := range fx.reads {
+		s.read(b, c.addr, ask)
+	}
+	for _, l := range fx.lookups {
+		s.look(b, c.addr, l)
+	}
 	for _, release := range fx.released {
 		release()
 	}

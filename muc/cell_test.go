@@ -110,7 +110,10 @@ func TestRoomInfoForConferences(t *testing.T) {
 		ben := w.client("ben@guest.x/1")
 		w.meet(ben, FirstOwns)
 		ben.send("<presence to='r@muc.x/11111111'>%s</presence>", join)
-		ben.want("from='r@muc.x/0f3a9c1e'", "jid='r@muc.x/0f3a9c1e'") // a full address, and not the real one
+		// A full address, and not the real one.
+		if got := ben.want("from='r@muc.x/0f3a9c1e'", "@muc.x/0f3a9c1e'/>"); strings.Contains(got, "ann@guest.x") {
+			t.Error(got)
+		}
 		ben.join("r2", "ben")
 	})
 }

@@ -44,6 +44,10 @@ type Limits struct {
 	Idle          time.Duration `help:"how long a persistent room without occupants stays in memory" toml:"idle"`
 	Unmet         time.Duration `help:"how long a conference waits for its first occupant" toml:"unmet"`
 	Default       settings      `toml:"-"`
+	// Revoked reports that a token is not good any more, of somebody who logged in with it; nil: all are.
+	Revoked  func(*token.Claims) bool `toml:"-"`
+	Also     []byte                   `toml:"-"` // what all say of themselves: see Service.Describe
+	Archived bool                     `toml:"-"` // persistent rooms have archives: see Service.SetArchive
 }
 
 // Creators are who may create rooms.

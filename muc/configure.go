@@ -2,9 +2,12 @@ package muc
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"parley/internal/store"
+	"parley/xmpp/form"
 	"parley/xmpp/wire"
 )
 
@@ -26,6 +29,9 @@ const (
 	cfgPM         = "muc#roomconfig_allowpm"
 	cfgBroadcast  = "muc#roomconfig_presencebroadcast"
 	cfgHistory    = "muc#maxhistoryfetch"
+	cfgAdmins     = "muc#roomconfig_roomadmins"
+	cfgOwners     = "muc#roomconfig_roomowners"
+	cfgEnlist     = "{" + NSParley + "}registration"
 	cfgReal       = "{" + NSParley + "}realaddresses"
 )
 
@@ -38,33 +44,36 @@ func (r *room) configuration(in *input, fx *effects) {
 		return
 	}
 	c := &r.settings
-	f := newSheet([]byte("<query xmlns='"+NSOwner+"'>"), "form", NSConfig)
-	f.words("title", "Configuration of "+string(r.addr))
-	f.field(cfgName, "text-single", "Name", c.Name)
-	f.field(cfgDesc, "text-single", "Description", c.Description)
-	f.field(cfgLang, "text-single", "Language", c.Lang)
-	f.flag(cfgPersistent, "The room stays when everybody has left", c.Persistent)
-	f.flag(cfgPublic, "The room is listed", c.Public)
-	f.flag(cfgModerated, "Newcomers need to be given voice", c.Moderated)
-	f.flag(cfgMembers, "Only members may enter", c.MembersOnly)
-	f.flag(cfgProtected, "A password is needed to enter", c.Password != "")
-	f.field(cfgSecret, "text-private", "Password", c.Password)
-	f.field(cfgMaxUsers, "text-single", "Greatest number of occupants, 0 for that of the service", decimal(c.MaxUsers))
-	f.choice(cfgWhois, "list-single", "Who sees the addresses of occupants", []string{whoSees(c.Anyone)}, whois)
-	f.flag(cfgReal, "The addresses that everybody sees are the real ones", c.Real)
-	f.flag(cfgSubject, "Occupants may change the subject", c.ChangeSubject)
-	f.flag(cfgInvites, "Members may invite to a room for members only", c.AllowInvites)
-	f.choice(cfgPM, "list-single", "Who may send private messages", []string{whoms[c.AllowPM]}, whoms[:])
+	f := form.New([]byte("<query xmlns='"+NSOwner+"'>"), "form", NSConfig)
+	f.Words("title", "Configuration of "+string(r.addr))
+	f.Field(cfgName, "text-single", "Name", c.Name)
+	f.Field(cfgDesc, "text-single", "Description", c.Description)
+	f.Field(cfgLang, "text-single", "Language", c.Lang)
+	f.Flag(cfgPersistent, "The room stays when everybody has left", c.Persistent)
+	f.Flag(cfgPublic, "The room is listed", c.Public)
+	f.Flag(cfgModerated, "Newcomers need to be given voice", c.Moderated)
+	f.Flag(cfgMembers, "Only members may enter", c.MembersOnly)
+	f.Flag(cfgProtected, "A password is needed to enter", c.Password != "")
+	f.Field(cfgSecret, "text-private", "Password", c.Password)
+	f.Field(cfgMaxUsers, "text-single", "Greatest number of occupants, 0 for that of the service", strconv.Itoa(c.MaxUsers))
+	f.Choice(cfgWhois, "list-single", "Who sees the addresses of occupants", []string{whoSees(c.Anyone)}, whois)
+	f.Flag(cfgReal, "The addresses that everybody sees are the real ones", c.Real)
+	f.Flag(cfgSubject, "Occupants may change the subject", c.ChangeSubject)
+	f.Flag(cfgInvites, "Members may invite to a room for members only", c.AllowInvites)
+	f.Flag(cfgEnlist, "People may ask to become members", c.Enlist)
+	f.Field(cfgOwners, "jid-multi", "Owners", r.ranked(Owner)...)
+	f.Field(cfgAdmins, "jid-multi", "Admins", r.ranked(Admin)...)
+	f.Choice(cfgPM, "list-single", "Who may send private messages", []string{whoms[c.AllowPM]}, whoms[:])
 	var shown []string
 	for role := Visitor; role <= Moderator; role++ {
 		if c.Broadcast&(1<<role) != 0 {
 			shown = append(shown, role.String())
 		}
 	}
-	f.choice(cfgBroadcast, "list-multi", "Roles whose presence the others see", shown, roles[Visitor:])
-	f.field(cfgHistory, "text-single", "Messages that a newcomer is given", decimal(c.History))
-	f.field(fieldMeeting, "text-single", "Id of the meeting", r.field(fieldMeeting))
-	fx.send(in.from, in.packet.Result(in.to, append(f.end(), "</query>"...)))
+	f.Choice(cfgBroadcast, "list-multi", "Roles whose presence the others see", shown, roles[Visitor:])
+	f.Field(cfgHistory, "text-single", "Messages that a newcomer is given", strconv.Itoa(c.History))
+	f.Field(fieldMeeting, "text-single", "Id of the meeting", r.field(fieldMeeting))
+	fx.send(in.from, in.packet.Result(in.to, append(f.End(), "</query>"...)))
 }
 
 func whoSees(anyone bool) string {
@@ -111,7 +120,7 @@ func (r *room) configure(in *input, x wire.Elem, fx *effects) (kept bool) {
 	if r.postponed(in, fx) {
 		return true
 	}
-	a, ok := readForm(x, NSConfig)
+	a, ok := form.Read(x, NSConfig)
 	if !ok {
 		r.refuse(in, fx, errBadRequest)
 		return false
@@ -123,6 +132,11 @@ func (r *room) configure(in *input, x wire.Elem, fx *effects) (kept bool) {
 	}
 	if next.Persistent && !r.stored && in.guest {
 		r.refuse(in, fx, errNotAllowed.about("guests make no lasting rooms"))
+		return false
+	}
+	changes, why := r.rerankings(a)
+	if why != nil {
+		r.refuse(in, fx, *why)
 		return false
 	}
 	owner := in.from.Bare()
@@ -139,6 +153,14 @@ func (r *room) configure(in *input, x wire.Elem, fx *effects) (kept bool) {
 	case r.stored:
 		change.Put = r.row(next)
 	}
+	if !change.Delete {
+		for _, c := range changes {
+			change.Affiliations = append(change.Affiliations, store.Affiliation{
+				Addr: string(c.bare), Name: c.to.String(), Nick: c.nick, Reason: c.reason,
+			})
+		}
+	}
+	by := r.nickOf(in.from)
 	return r.submit(&op{in: in, alone: true, finish: func(why *refusal, now *input, fx *effects) {
 		if why != nil {
 			if !r.stored {
@@ -155,9 +177,88 @@ func (r *room) configure(in *input, x wire.Elem, fx *effects) (kept bool) {
 			r.keep(owner, standing{affiliation: Owner})
 		}
 		fx.send(in.from, in.packet.Result(in.to, nil))
+		for _, c := range changes {
+			r.keep(c.bare, standing{c.to, c.nick, c.reason})
+			if !r.enforce(c.bare, &notice{actor: by}, fx) {
+				r.proclaim(c, fx)
+			}
+		}
 		r.reset(next, fx)
 		r.catchUp(now, fx)
+		if len(changes) > 0 {
+			r.succession(now, fx)
+		}
 	}}, in, fx, change, durable)
+}
+
+// ranked returns the addresses of an affiliation, in order.
+func (r *room) ranked(a Affiliation) []string {
+	var list []string
+	for bare, s := range r.standings {
+		if s.affiliation == a {
+			list = append(list, string(bare))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// rerankings are the changes of owners and admins that a form asks for, which names all of them (§10.2). An owner who is named no
+// more becomes an admin, an admin a member (examples 167 and 169); with both lists given, who is on neither becomes a member.
+func (r *room) rerankings(a form.Answers) ([]rerank, *refusal) {
+	named := make(map[wire.Addr]Affiliation)
+	given := make(map[Affiliation]bool)
+	for _, list := range []struct {
+		field string
+		to    Affiliation
+	}{{cfgAdmins, Admin}, {cfgOwners, Owner}} {
+		texts, ok := a[list.field]
+		given[list.to] = ok
+		for _, text := range texts {
+			if strings.TrimSpace(text) == "" {
+				continue
+			}
+			bare, why := r.person(text)
+			if why == nil && bare.Local() == "" {
+				why = &errNotAddress
+			}
+			if why != nil {
+				return nil, why
+			}
+			named[bare] = list.to // the owners come last
+		}
+	}
+	var changes []rerank
+	size := len(r.standings)
+	for bare, s := range r.standings {
+		to := Member
+		_, is := named[bare]
+		switch {
+		case is, s.affiliation < Admin, !given[s.affiliation]:
+			continue
+		case s.affiliation == Owner && !given[Admin]:
+			to = Admin
+		}
+		changes = append(changes, rerank{bare, to, s.nick, s.reason})
+	}
+	for bare, to := range named {
+		s, known := r.standings[bare]
+		if known && s.affiliation == to || s.affiliation == Owner && known && !given[Owner] {
+			continue
+		}
+		if !known {
+			size++
+		}
+		changes = append(changes, rerank{bare, to, s.nick, s.reason})
+	}
+	slices.SortFunc(changes, func(x, y rerank) int { return strings.Compare(string(x.bare), string(y.bare)) })
+	switch {
+	case r.orphans(changes):
+		return nil, &errOwnRank
+	case size > r.limits.Affiliations:
+		return nil, &errTooLong
+	}
+	return changes, nil
 }
 
 // unsave takes back that the history is in the store.

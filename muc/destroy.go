@@ -35,7 +35,7 @@ func (r *room) destroy(in *input, d wire.Elem, fx *effects) (kept bool) {
 			return
 		}
 		r.stored = false
-		r.closeDown(&notice{destroy: words}, LeftClosed, fx)
+		r.closeDown(&notice{destroy: words}, LeftEnded, fx)
 		fx.send(in.from, in.packet.Result(in.to, nil))
 		r.end(fx, true)
 	})

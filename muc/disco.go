@@ -3,6 +3,7 @@ package muc
 import (
 	"strconv"
 
+	"parley/xmpp/form"
 	"parley/xmpp/wire"
 )
 
@@ -47,7 +48,7 @@ func (r *room) appendInfo(dst []byte) []byte {
 		return no
 	}
 	for _, feature := range []string{
-		NSDiscoInfo, NSDiscoItems, NSMUC, NSStableID, NSSelfPing, NSOccupantID, NSStanzaID, NSRegister, NSPing, NSRequest,
+		NSDiscoInfo, NSDiscoItems, NSMUC, NSStableID, NSSelfPing, NSOccupantID, NSStanzaID, NSRegister, NSPing, NSRequest, NSModerate,
 		either(c.Public, "muc_public", "muc_hidden"),
 		either(c.Persistent, "muc_persistent", "muc_temporary"),
 		either(c.MembersOnly, "muc_membersonly", "muc_open"),
@@ -57,20 +58,24 @@ func (r *room) appendInfo(dst []byte) []byte {
 	} {
 		dst = appendFeature(dst, feature)
 	}
-	f := newSheet(dst, "result", NSInfo)
-	f.field("muc#roominfo_description", "text-single", "Description", c.Description)
-	f.field("muc#roominfo_subject", "text-single", "Subject", r.subject.text)
-	f.field("muc#roominfo_subjectmod", "boolean", "Occupants may change the subject", bit(c.ChangeSubject))
-	f.field("muc#roominfo_occupants", "text-single", "Number of occupants", decimal(r.population()))
-	f.field("muc#roominfo_lang", "text-single", "Language", c.Lang)
-	f.field("muc#maxhistoryfetch", "text-single", "Messages that a newcomer is given", decimal(c.History))
-	f.field("muc#roominfo_created_timestamp", "text-single", "Milliseconds since 1970 at which it was created", strconv.FormatInt(r.created.UnixMilli(), 10))
+	dst = append(dst, r.limits.Also...)
+	if r.archived() {
+		dst = appendFeature(appendFeature(appendFeature(dst, NSArchive), NSArchive+"#extended"), NSRetract)
+	}
+	f := form.New(dst, "result", NSInfo)
+	f.Field("muc#roominfo_description", "text-single", "Description", c.Description)
+	f.Field("muc#roominfo_subject", "text-single", "Subject", r.subject.text)
+	f.Flag("muc#roominfo_subjectmod", "Occupants may change the subject", c.ChangeSubject)
+	f.Field("muc#roominfo_occupants", "text-single", "Number of occupants", strconv.Itoa(r.population()))
+	f.Field("muc#roominfo_lang", "text-single", "Language", c.Lang)
+	f.Field("muc#maxhistoryfetch", "text-single", "Messages that a newcomer is given", strconv.Itoa(c.History))
+	f.Field("muc#roominfo_created_timestamp", "text-single", "Milliseconds since 1970 at which it was created", strconv.FormatInt(r.created.UnixMilli(), 10))
 	for _, field := range r.info {
 		if field.Value != "" {
-			f.field(field.Name, "text-single", "", field.Value)
+			f.Field(field.Name, "text-single", "", field.Value)
 		}
 	}
-	return f.end()
+	return f.End()
 }
 
 // population is the number of occupants without the focus.

@@ -15,6 +15,8 @@ type effects struct {
 	events   []Event
 	released []func()    // handlings that are finished, see Sender.Hold
 	notes    []func()    // see Seat.Note
+	reads    []reading   // requests to the room's archive that may be answered
+	lookups  []lookup    // requests that are taken up again when the archive has answered
 	left     []wire.Addr // sessions that are not, or no more, in the room: one entry per join that was posted
 	rejects  []reject
 	guessed  bool // the sender asked for a room that it may not know of
@@ -74,9 +76,11 @@ func (fx *effects) reset() {
 	clear(fx.events)
 	clear(fx.released)
 	clear(fx.notes)
+	clear(fx.reads)
+	clear(fx.lookups)
 	*fx = effects{
 		deliver: fx.deliver[:0], writes: fx.writes[:0], events: fx.events[:0], released: fx.released[:0],
-		notes: fx.notes[:0], left: fx.left[:0], rejects: fx.rejects[:0],
+		notes: fx.notes[:0], reads: fx.reads[:0], lookups: fx.lookups[:0], left: fx.left[:0], rejects: fx.rejects[:0],
 	}
 }
 

@@ -119,6 +119,7 @@ func (w *world) client(addr string) *client {
 
 func (c *client) Addr() wire.Addr       { return c.addr }
 func (c *client) Guest() bool           { return c.guest }
+func (c *client) Remote() bool          { return strings.Contains(string(c.addr), "@far.") }
 func (c *client) Source() netip.Addr    { return c.source }
 func (c *client) Claims() *token.Claims { return c.claims }
 
@@ -335,7 +336,18 @@ func (m *memory) History(_ context.Context, addr string, limit int) ([]store.Mes
 	if s == nil {
 		return nil, m.err
 	}
-	return slices.Clone(s.messages[max(0, len(s.messages)-limit):]), m.err
+	list := slices.DeleteFunc(slices.Clone(s.messages), func(m store.Message) bool { return m.Subject })
+	return list[max(0, len(list)-limit):], m.err
+}
+
+// said is the room's archive.
+func (m *memory) said(addr string) []store.Message {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.rooms[addr]; s != nil {
+		return slices.Clone(s.messages)
+	}
+	return nil
 }
 
 func (m *memory) ListRooms(_ context.Context, after string, limit int) ([]store.Room, error) {
@@ -404,5 +416,12 @@ func (m *memory) apply(c store.Change) error {
 		}
 	}
 	s.messages = append(s.messages, c.Messages...)
+	for _, m := range c.Replace {
+		for i := range s.messages {
+			if s.messages[i].ID == m.ID {
+				s.messages[i].Tail = m.Tail
+			}
+		}
+	}
 	return nil
 }

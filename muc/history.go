@@ -15,6 +15,7 @@ type saying struct {
 	id     string
 	at     time.Time
 	from   wire.Addr
+	author wire.Addr   // the real address, empty if it is not known
 	stanza wire.Stanza // as it was sent
 	saved  bool        // it is in the store
 
@@ -23,12 +24,12 @@ type saying struct {
 }
 
 func (s *saying) record() store.Message {
-	return store.Message{ID: s.id, At: s.at, Sender: string(s.from), Tail: s.stanza.Tail}
+	return store.Message{ID: s.id, At: s.at, Sender: string(s.from), Author: string(s.author), Tail: s.stanza.Tail}
 }
 
 // asStored is a message as the store has it.
 func asStored(m store.Message) saying {
-	return saying{id: m.ID, at: m.At, from: wire.Addr(m.Sender), saved: true, stanza: wire.Stanza{Kind: wire.Message, Tail: m.Tail}}
+	return saying{id: m.ID, at: m.At, from: wire.Addr(m.Sender), author: wire.Addr(m.Author), saved: true, stanza: wire.Stanza{Kind: wire.Message, Tail: m.Tail}}
 }
 
 // historyBytes bounds what a room remembers for newcomers. Each of them is sent it, and each copy is kept twice.

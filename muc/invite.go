@@ -46,6 +46,7 @@ func (r *room) invite(in *input, x wire.Elem, fx *effects) (kept bool) {
 			continue
 		}
 		to, err := wire.ParseAddr(it.Elem.AttrString("to"))
+		to = r.unscoped(to)
 		switch {
 		case err != nil || to.Local() == "" || to.Bare() == r.addr:
 			r.refuse(in, fx, errNotAddress)
@@ -86,6 +87,7 @@ func (r *room) invite(in *input, x wire.Elem, fx *effects) (kept bool) {
 		for _, i := range all {
 			r.expect(i.to.Bare(), now)
 			fx.send(i.to, r.invitation(from, i.words))
+			fx.emit(Invited{r.addr, s.occupant.nick, i.to, r.settings.Password, r.focus != nil})
 		}
 	}
 	if len(change.Affiliations) == 0 {

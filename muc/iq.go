@@ -52,6 +52,15 @@ func (r *room) iq(in *input, fx *effects) (kept bool) {
 			r.registration(in, fx)
 			return false
 		}
+	case NSArchive:
+		if r.archived() && (name == "query" || name == "metadata") {
+			r.consult(in, fx)
+			return false
+		}
+	case NSModerate:
+		if name == "moderate" && set {
+			return r.moderate(in, fx)
+		}
 	case NSPing:
 		if name == "ping" && !set {
 			fx.send(in.from, in.packet.Result(in.to, nil))

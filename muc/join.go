@@ -43,7 +43,7 @@ func (r *room) join(in *input, x wire.Elem, fx *effects) bool {
 	}
 	r.lend(in, bare)
 
-	s := &session{addr: in.from, jitsi: jitsi, number: r.notes.number()}
+	s := &session{addr: in.from, jitsi: jitsi, claims: in.claims, number: r.notes.number()}
 	s.keep(in.packet)
 	s.bot = in.packet.Elem().Child("bot", "").Ok()
 	r.promote(bare, in.guest, s.bot)
@@ -51,7 +51,7 @@ func (r *room) join(in *input, x wire.Elem, fx *effects) bool {
 	if first {
 		o = &occupant{
 			nick: nick, key: key, skeleton: looks, addr: in.to, bare: bare, id: r.occupantID(bare),
-			affiliation: r.affiliation(bare), guest: in.guest, joined: in.now, renames: limit.NewBucket(r.limits.Rename),
+			affiliation: r.affiliation(bare), guest: in.guest, remote: in.remote, joined: in.now, renames: limit.NewBucket(r.limits.Rename),
 		}
 		o.role = r.settleRole(o.affiliation)
 		r.add(o)
@@ -89,7 +89,7 @@ func (r *room) mayCreate(in *input) *refusal {
 	if why := r.admits(in); why != nil {
 		return why
 	}
-	if !r.limits.Create.allows(in.guest, in.claims) {
+	if !r.limits.Create.allows(in.guest || in.remote, in.claims) {
 		return &errMayNotCreate
 	}
 	if !in.quota {
@@ -139,7 +139,7 @@ func (r *room) mayEnter(in *input, x wire.Elem) *refusal {
 // spare is how many admins and owners fit into a full room (XEP-0045 §7.2.9).
 const spare = 10
 
-// admits checks the sender's token against the room (hardening.md HP4).
+// admits checks the sender's token against the room (hardening.md HP4, HP5).
 func (r *room) admits(in *input) *refusal {
 	if in.claims == nil {
 		return nil
@@ -151,6 +151,10 @@ func (r *room) admits(in *input) *refusal {
 		}
 	}
 	err := in.claims.Allows(name, tenant)
+	if err == nil && r.limits.Revoked != nil && r.limits.Revoked(in.claims) {
+		why := errTokenRevoked.with("<code xmlns='" + NSParley + "'>" + token.CodeReplay + "</code>")
+		return &why
+	}
 	if err == nil {
 		return nil
 	}
@@ -213,4 +217,5 @@ func (r *room) synchronise(s *session, x wire.Elem, in *input, codes []string, f
 	s.since = r.clock
 	r.replay(s, x, in, fx)
 	fx.send(s.addr, r.subject.stanza(r.addr))
+	r.petitions(s, in.now, fx)
 }

@@ -273,7 +273,7 @@ func (r *room) recordSubject(w *writer) {
 func (r *room) appendOccupant(dst []byte, o *occupant) []byte {
 	focus := r.isFocus(o)
 	dst = binary.AppendUvarint(dst, o.number)
-	dst = journal.AppendFlags(dst, focus, focus && r.focus.met, o.guest, o.dirty, o.listed)
+	dst = journal.AppendFlags(dst, focus, focus && r.focus.met, o.guest, o.dirty, o.listed, o.remote)
 	dst = append(dst, byte(o.affiliation), byte(o.role))
 	dst = binary.AppendUvarint(dst, o.changed)
 	dst = journal.AppendTime(dst, o.joined)

@@ -129,8 +129,8 @@ func (r *room) dump() string {
 	}
 	sorted("lent", m)
 	for _, o := range r.occupants {
-		p("occupant %d %s %s key %s looks %s %s %s %s %s guest %v %d dirty %v listed %v focus %v %d", o.number, o.nick, o.addr, o.key, o.skeleton,
-			o.bare, o.id, o.affiliation, o.role, o.guest, o.joined.UnixNano(), o.dirty, o.listed, r.isFocus(o), len(o.sessions))
+		p("occupant %d %s %s key %s looks %s %s %s %s %s guest %v remote %v %d dirty %v listed %v focus %v %d", o.number, o.nick, o.addr, o.key, o.skeleton,
+			o.bare, o.id, o.affiliation, o.role, o.guest, o.remote, o.joined.UnixNano(), o.dirty, o.listed, r.isFocus(o), len(o.sessions))
 		if r.byNick[o.key] != o {
 			p("and not to be found")
 		}

@@ -1,6 +1,7 @@
 package muc
 
 import (
+	"parley/internal/token"
 	"parley/xmpp/wire"
 )
 
@@ -72,6 +73,12 @@ func (r *room) remove(o *occupant, n *notice, why Why, told bool, fx *effects) {
 // forget drops the occupant's sessions and the occupant.
 func (r *room) forget(o *occupant, why Why, fx *effects) {
 	portrait := r.portrait(o)
+	var tokens []*token.Claims
+	for _, s := range o.sessions {
+		if s.claims != nil {
+			tokens = append(tokens, s.claims)
+		}
+	}
 	for len(o.sessions) > 0 {
 		r.detach(o.sessions[0])
 	}
@@ -79,7 +86,7 @@ func (r *room) forget(o *occupant, why Why, fx *effects) {
 		delete(r.lent, o.bare)
 		r.notes.address(&r.notes.lent, o.bare)
 	}
-	fx.emit(OccupantLeft{Room: r.addr, Nick: portrait.Nick, Addr: portrait.Addr, Why: why})
+	fx.emit(OccupantLeft{Room: r.addr, Nick: portrait.Nick, Addr: portrait.Addr, ID: portrait.ID, Why: why, Tokens: tokens})
 }
 
 // bounced takes an occupant out to whom something could not be delivered. The error comes from the occupant's own

@@ -2,6 +2,7 @@ package muc
 
 import (
 	"parley/internal/store"
+	"parley/xmpp/form"
 	"parley/xmpp/wire"
 )
 
@@ -41,6 +42,9 @@ func (r *room) sideMessage(in *input, fx *effects) (kept bool) {
 		}
 	}
 	if x := e.Child("x", NSData); x.Ok() {
+		if formType(x) == NSEnlist {
+			return r.decide(in, x, fx)
+		}
 		r.voice(in, x, fx)
 		return false
 	}
@@ -50,6 +54,16 @@ func (r *room) sideMessage(in *input, fx *effects) (kept bool) {
 	}
 	r.refuse(in, fx, errBadRequest.about("messages to all are of type groupchat"))
 	return false
+}
+
+// formType returns what a form is for.
+func formType(x wire.Elem) string {
+	for it := x.Children(); it.Next(); {
+		if it.Elem.Is("field", NSData) && it.Elem.AttrString("var") == form.TypeField {
+			return it.Elem.Child("value", NSData).Text()
+		}
+	}
+	return ""
 }
 
 // speaks reports that the occupant may send messages to all (XEP-0045 §7.4).
@@ -78,7 +92,7 @@ func (r *room) groupchat(in *input, fx *effects) (kept bool) {
 		return false
 	}
 	id := in.id()
-	said := saying{id: id, at: in.now, from: o.addr, stanza: r.compose(in.packet, o, id, true)}
+	said := saying{id: id, at: in.now, from: o.addr, author: in.from, stanza: r.compose(in.packet, o, id, true)}
 	speak := func(fx *effects) {
 		r.broadcast(said.stanza, fx)
 	}
@@ -112,10 +126,7 @@ func (r *room) compose(p *wire.Packet, o *occupant, id string, groupchat bool) w
 	dst = appendChildren(dst, p.Elem(), forgedInMessage(r.addr, groupchat))
 	dst = appendOccupantID(dst, o.id)
 	if groupchat {
-		dst = append(dst, "<stanza-id xmlns='"+NSStanzaID+"'"...)
-		dst = wire.AppendAttr(dst, "by", string(r.addr))
-		dst = wire.AppendAttr(dst, "id", id)
-		dst = append(dst, "/>"...)
+		dst = r.appendStanzaID(dst, id)
 	} else {
 		dst = append(dst, "<x xmlns='"+NSUser+"'/>"...) // XEP-0045 §7.5
 	}
@@ -123,14 +134,23 @@ func (r *room) compose(p *wire.Packet, o *occupant, id string, groupchat bool) w
 	return wire.Stanza{Kind: wire.Message, Tail: dst}
 }
 
-// memorable reports that a message belongs into the history: it has a body, or asks to be stored (XEP-0334), and does
-// not ask for the contrary. What clients tell each other in JSON is of the moment.
+// appendStanzaID appends the room's id of a message (XEP-0359).
+func (r *room) appendStanzaID(dst []byte, id string) []byte {
+	dst = append(dst, "<stanza-id xmlns='"+NSStanzaID+"'"...)
+	dst = wire.AppendAttr(dst, "by", string(r.addr))
+	return append(wire.AppendAttr(dst, "id", id), "/>"...)
+}
+
+// memorable reports that a message belongs into the history: it has a body, takes another one back (XEP-0424
+// §5), or asks to be stored (XEP-0334), and does not ask for the contrary. What clients tell each other in JSON is of the moment.
 func memorable(p *wire.Packet) bool {
 	worth := false
 	for it := p.Elem().Children(); it.Next(); {
 		switch e := it.Elem; string(e.Local()) {
 		case "body":
 			worth = worth || e.Is("body", "")
+		case "retract":
+			worth = worth || string(e.NS()) == NSRetract
 		case "json-message":
 			if string(e.NS()) == NSJitsi {
 				return false

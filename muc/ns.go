@@ -26,7 +26,10 @@ const (
 	NSOccupantID = "urn:xmpp:occupant-id:0"         // XEP-0421
 	NSHats       = "urn:xmpp:hats:0"                // XEP-0317
 	NSHints      = "urn:xmpp:hints"                 // XEP-0334
+	NSRetract    = "urn:xmpp:message-retract:1"     // XEP-0424
+	NSModerate   = "urn:xmpp:message-moderate:1"    // XEP-0425
 	NSNick       = "http://jabber.org/protocol/nick"
+	NSArchive    = "urn:xmpp:mam:2" // XEP-0313
 
 	NSJitsi       = "http://jitsi.org/jitmeet"
 	NSDisplayName = "http://jitsi.org/protocol/display-name"

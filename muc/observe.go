@@ -3,6 +3,7 @@ package muc
 import (
 	"time"
 
+	"parley/internal/token"
 	"parley/xmpp/wire"
 )
 
@@ -56,13 +57,25 @@ type OccupantLeft struct {
 	Room wire.Addr
 	Nick string
 	Addr wire.Addr // real full address
+	ID   string    // XEP-0421
 	Why  Why
+	// Tokens are those that the occupant's sessions came with.
+	Tokens []*token.Claims
 }
 
 // SubjectChanged says that the room has another subject.
 type SubjectChanged struct {
 	Room wire.Addr
 	Text string
+}
+
+// Invited says that an occupant has invited somebody, whom the room has sent the invitation.
+type Invited struct {
+	Room     wire.Addr
+	By       string // nickname
+	To       wire.Addr
+	Password string // of the room
+	Meeting  bool   // the focus sits in the room
 }
 
 // FocusStanza is what an occupant sends to the focus: an IQ or a private message, or the answer to what the focus asked.
@@ -97,6 +110,7 @@ func (OccupantChanged) event() {}
 func (OccupantRenamed) event() {}
 func (OccupantLeft) event()    {}
 func (SubjectChanged) event()  {}
+func (Invited) event()         {}
 func (FocusStanza) event()     {}
 
 // Why is how an occupant came to leave.
@@ -109,7 +123,8 @@ const (
 	LeftKicked            // XEP-0045 §8.2
 	LeftBanned            // XEP-0045 §9.1
 	LeftRank              // not a member (any more) of a room for members only
-	LeftClosed            // the room was destroyed, or the service stops
+	LeftClosed            // the service stops, or the creator gave the room up before it was configured
+	LeftEnded             // the room was destroyed
 )
 
 // Occupant is an occupant at the moment of an event.
@@ -123,7 +138,9 @@ type Occupant struct {
 	Guest       bool // without an account
 	Jitsi       bool // sent a conference request for the room
 	Bot         bool // says that it is no person
+	Open        bool // everybody in the room may know Addr (XEP-0045 §4.2)
 	Joined      time.Time
+	Claims      *token.Claims // of the token that the session came with; nil: none, or it was there before the process was killed
 
 	attrs, children []byte
 }
@@ -143,10 +160,10 @@ func (o *Occupant) Presence() wire.Elem {
 func (r *room) portrait(o *occupant) Occupant {
 	p := Occupant{
 		Room: r.addr, Nick: o.nick, ID: o.id, Affiliation: o.affiliation, Role: o.role, Guest: o.guest, Joined: o.joined,
-		Bot: o.bot(),
+		Bot: o.bot(), Open: r.settings.nonAnonymous(),
 	}
 	if s := o.shown; s != nil {
-		p.Addr, p.Jitsi, p.attrs, p.children = s.addr, s.jitsi, s.attrs, s.children
+		p.Addr, p.Jitsi, p.Claims, p.attrs, p.children = s.addr, s.jitsi, s.claims, s.attrs, s.children
 	}
 	return p
 }

@@ -4,10 +4,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"slices"
 	"time"
 
 	"parley/internal/limit"
+	"parley/internal/token"
 	"parley/xmpp/wire"
 )
 
@@ -20,10 +22,12 @@ type occupant struct {
 	skeleton string    // what the nick looks like
 	bare     wire.Addr // real bare address
 	id       string    // XEP-0421
+	scoped   wire.Addr // see room.scopedBare; made when it is first needed
 
 	affiliation Affiliation
 	role        Role
 	guest       bool
+	remote      bool // of another server
 	joined      time.Time
 
 	sessions []*session
@@ -43,11 +47,12 @@ type occupant struct {
 type session struct {
 	addr     wire.Addr
 	occupant *occupant
-	attrs    []byte // of its last presence, as appendAttrs leaves them
-	children []byte // of its last presence, without what would be forged
-	jitsi    bool   // it sent a conference request
-	bot      bool   // it says that it is no person
-	since    uint64 // r.clock when it was told who is here
+	attrs    []byte        // of its last presence, as appendAttrs leaves them
+	children []byte        // of its last presence, without what would be forged
+	jitsi    bool          // it sent a conference request
+	bot      bool          // it says that it is no person
+	since    uint64        // r.clock when it was told who is here
+	claims   *token.Claims // of the token that it came with; nil: none, or it was there before the process was killed
 
 	number uint64 // by which the journal knows it
 	noted  bool   // it is among the notes
@@ -58,17 +63,20 @@ type view uint8
 
 const (
 	viewNone   view = iota // nothing (semi-anonymous)
-	viewScoped             // room/nick stands for it: Jitsi clients need a full address in every item
+	viewScoped             // one of the room's stands for it: Jitsi clients need a full address in every item
 	viewReal               // the real one
 	views
 )
 
 // view returns what the session sees of the occupant (design: real addresses are hidden from everybody but room admins,
-// and, where the room is set so, moderators; XEP-0045 §7.2.4).
+// and, where the room is set so, moderators; XEP-0045 §7.2.4). Jitsi clients, which judge people by the domain of the address,
+// are not shown those of other servers.
 func (r *room) view(s *session, o *occupant) view {
 	switch {
 	case o == s.occupant, r.settings.nonAnonymous(), r.focus != nil && o == r.focus.occupant:
 		return viewReal
+	case s.jitsi && o.remote:
+		return viewScoped
 	case s.occupant.affiliation >= Admin, s.occupant.role == Moderator && !r.settings.Anyone:
 		return viewReal
 	case s.jitsi:
@@ -82,6 +90,19 @@ func (r *room) occupantID(bare wire.Addr) string {
 	mac := hmac.New(sha256.New, r.secret)
 	mac.Write([]byte(bare))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
+}
+
+// scopedAddr returns the address that stands for the occupant's real one in this room. As with a real one, its bare form names
+// the person, by which admins may mean them: Jitsi clients cut the resource off.
+func (r *room) scopedAddr(o *occupant) wire.Addr { return r.scopedBare(o) + "/" + wire.Addr(o.nick) }
+
+func (r *room) scopedBare(o *occupant) wire.Addr {
+	if o.scoped == "" {
+		mac := hmac.New(sha256.New, r.secret)
+		mac.Write([]byte("address " + o.bare))
+		o.scoped = wire.Addr(hex.EncodeToString(mac.Sum(nil)[:16]) + "@" + r.addr.Domain())
+	}
+	return o.scoped
 }
 
 // occupantOf returns the occupant of exactly that nick.

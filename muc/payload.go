@@ -91,6 +91,10 @@ func forgedInMessage(room wire.Addr, groupchat bool) func(wire.Elem) bool {
 			return string(e.NS()) == NSDisplayName
 		case "nick":
 			return groupchat && string(e.NS()) == NSNick
+		case "retract": // in the room's name (XEP-0425 §6)
+			return e.Child("moderated", NSModerate).Ok()
+		case "retracted":
+			return string(e.NS()) == NSRetract
 		}
 		return forgedAnywhere(e)
 	}

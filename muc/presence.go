@@ -262,7 +262,7 @@ func (r *room) appendItem(dst []byte, o *occupant, v view, role Role, n *notice)
 	dst = append(dst, '\'')
 	switch v {
 	case viewScoped:
-		dst = wire.AppendAttr(dst, "jid", string(o.addr))
+		dst = wire.AppendAttr(dst, "jid", string(r.scopedAddr(o)))
 	case viewReal:
 		dst = wire.AppendAttr(dst, "jid", string(o.shown.addr))
 	}

@@ -2,12 +2,12 @@ package muc
 
 import (
 	"parley/internal/store"
+
+	"parley/xmpp/form"
 )
 
-const regNick = "muc#register_roomnick"
-
-// registration answers with the form for reserving a nickname (XEP-0045 §7.10). Who is a member already may reserve one;
-// how to become a member is the admins' affair, so nobody registers himself.
+// registration answers with the form for reserving a nickname (XEP-0045 §7.10), which members may. Others may ask to become members,
+// if the room is set so, and the admins decide.
 func (r *room) registration(in *input, fx *effects) {
 	bare := in.from.Bare()
 	if why := r.mayRegister(in); why != nil {
@@ -19,20 +19,34 @@ func (r *room) registration(in *input, fx *effects) {
 	if nick != "" {
 		dst = append(dst, "<registered/>"...)
 	}
-	f := newSheet(dst, "form", NSEnlist)
-	f.words("title", "Nickname in "+string(r.addr))
-	f.words("instructions", "The nickname will be kept for you.")
-	f.open(regNick, "text-single", "Nickname")
-	f.dst = append(f.dst, "<required/>"...)
-	if nick != "" {
-		f.words("value", nick)
+	f := form.New(dst, "form", NSEnlist)
+	f.Words("title", "Nickname in "+string(r.addr))
+	apply := r.affiliation(bare) == None
+	if apply {
+		f.Words("instructions", "The room's admins will be asked whether you may become a member. The nickname will be kept for you.")
+		nick = r.applications[bare].Nick
+	} else {
+		f.Words("instructions", "The nickname will be kept for you.")
 	}
-	f.dst = append(f.dst, "</field>"...)
-	fx.send(in.from, in.packet.Result(in.to, append(f.end(), "</query>"...)))
+	var chosen []string
+	if nick != "" {
+		chosen = []string{nick}
+	}
+	f.Required(regNick, "text-single", "Nickname", chosen...)
+	if apply {
+		for _, p := range particulars {
+			f.Field(p[0], "text-single", p[1])
+		}
+	}
+	fx.send(in.from, in.packet.Result(in.to, append(f.End(), "</query>"...)))
 }
 
 func (r *room) mayRegister(in *input) *refusal {
-	if in.guest || r.standings[in.from.Bare()].affiliation < Member {
+	is := r.affiliation(in.from.Bare())
+	switch {
+	case in.guest, is == Outcast, is == None && !r.settings.Enlist:
+		return &errNotAllowed
+	case is >= Member && r.standings[in.from.Bare()].affiliation < Member: // by token, for the visit
 		return &errNotAllowed
 	}
 	return nil
@@ -50,10 +64,21 @@ func (r *room) register(in *input, fx *effects) (kept bool) {
 	}
 	query := in.packet.Elem().First()
 	next := r.standings[bare]
+	if r.affiliation(bare) == None {
+		if query.Child("remove", NSRegister).Ok() {
+			return r.recall(in, fx)
+		}
+		a, ok := form.Read(query.Child("x", NSData), NSEnlist)
+		if !ok || a.One(regNick) == "" {
+			r.refuse(in, fx, errBadRequest)
+			return false
+		}
+		return r.enlist(in, a, fx)
+	}
 	if query.Child("remove", NSRegister).Ok() {
 		next.nick = ""
 	} else {
-		a, ok := readForm(query.Child("x", NSData), NSEnlist)
+		a, ok := form.Read(query.Child("x", NSData), NSEnlist)
 		nick := one(a[regNick])
 		if !ok || nick == "" || len(nick) > 1023 {
 			r.refuse(in, fx, errBadRequest)

@@ -188,7 +188,7 @@ func (r *replayed) readOccupant(in *journal.Fields) error {
 	}
 	o := r.byNumber[number]
 	if o == nil {
-		o = &occupant{number: number, bare: bare, id: r.occupantID(bare), guest: f[2], joined: joined, renames: limit.NewBucket(r.limits.Rename)}
+		o = &occupant{number: number, bare: bare, id: r.occupantID(bare), guest: f[2], remote: f[5], joined: joined, renames: limit.NewBucket(r.limits.Rename)}
 		r.byNumber[number] = o
 		r.occupants = append(r.occupants, o)
 		if f[0] {

@@ -129,6 +129,7 @@ func (r *restoration) renew(c *cell) *refusal {
 	}
 	r.settings, r.secret, r.creator, r.created = from.settings, from.secret, from.creator, from.created
 	r.standings, r.reserved, r.subject = from.standings, from.reserved, from.subject
+	r.applications = from.applications
 	r.history, r.remembered = from.history, from.remembered
 	if !r.stored { // that it was made so has not been told; all of its history has
 		r.stored = true

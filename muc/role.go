@@ -92,7 +92,10 @@ func (r *room) kick(c recast, by string, between func(), in *input, fx *effects)
 // roleItem appends an occupant as the lists of roles show it.
 func (r *room) roleItem(dst []byte, o *occupant, v view) []byte {
 	dst = append(dst, "<item affiliation='"+o.affiliation.String()+"'"...)
-	if v == viewReal {
+	switch v {
+	case viewScoped:
+		dst = wire.AppendAttr(dst, "jid", string(r.scopedAddr(o)))
+	case viewReal:
 		dst = wire.AppendAttr(dst, "jid", string(o.shown.addr))
 	}
 	dst = wire.AppendAttr(dst, "nick", o.nick)

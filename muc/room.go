@@ -31,11 +31,13 @@ type input struct {
 	to      wire.Addr
 	from    wire.Addr
 	guest   bool
+	remote  bool // its account is at another server
 	source  netip.Addr
 	claims  *token.Claims
-	quota   bool // the sender may create one more room
-	joins   bool // it was counted as an attempt to join
-	parting bool // the packet is a goodbye, or an answer
+	quota   bool    // the sender may create one more room
+	joins   bool    // it was counted as an attempt to join
+	parting bool    // the packet is a goodbye, or an answer
+	sought  *sought // what the archive has said, if it was asked for the packet's sake
 
 	// Or one of these.
 	gone      wire.Addr                             // a session that ended
@@ -100,6 +102,8 @@ type room struct {
 	invites    limit.Bucket
 	invited    map[wire.Addr]time.Time // bare addresses, and when
 	ownership  OwnerRule
+
+	applications map[wire.Addr]application // of who wants to become a member, by bare address
 
 	pending   []*op // writes that are not answered yet, oldest first
 	seq       uint64

@@ -26,7 +26,7 @@ func (s *Seat) Addr() wire.Addr { return s.room + "/" + focusNick }
 // to the rules of conferences: a nickname of letters, digits and underscores, which it does not change. The rule decides
 // who becomes owner in a room that was born in this way.
 func (s *Service) Conference(asker Sender, addr wire.Addr, rule OwnerRule, done func(Meeting, *wire.Error)) {
-	in := &input{from: asker.Addr(), guest: asker.Guest(), source: asker.Source(), claims: asker.Claims()}
+	in := &input{from: asker.Addr(), guest: asker.Guest(), remote: isRemote(asker), source: asker.Source(), claims: asker.Claims()}
 	in.fail = func(why *refusal) { done(Meeting{}, &why.Error) }
 	if why := s.unreachable(addr); why != nil {
 		in.fail(why)

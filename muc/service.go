@@ -26,6 +26,13 @@ type Sender interface {
 	Hold() (release func())
 }
 
+// isRemote reports a sender whose account is at another server, as it says itself: it may join, but what needs an account here
+// is not for it.
+func isRemote(s Sender) bool {
+	r, ok := s.(interface{ Remote() bool })
+	return ok && r.Remote()
+}
+
 // Out takes stanzas to sessions.
 type Out interface {
 	Deliver(b *wire.Batch, to wire.Addr, s wire.Stanza)
@@ -51,6 +58,8 @@ type Service struct {
 	makers map[wire.Addr]wire.Addr // who created a room
 	made   map[wire.Addr]int       // how many rooms somebody has created
 
+	archive    Archive      // nil: none can be read
+	reading    atomic.Int64 // answers from the archive that are on their way
 	closing    atomic.Bool
 	observers  atomic.Pointer[[]func(Event)]
 	journal    Journal // nil: none
@@ -94,6 +103,10 @@ func (s *Service) Observe(f func(Event)) {
 	}
 }
 
+// Describe adds identities and features, as they are written, to what every room says of itself (XEP-0045 §6.4). It is called before
+// there are rooms.
+func (s *Service) Describe(also []byte) { s.config.Limits.Also = also }
+
 // Stats is how much there is.
 type Stats struct {
 	Rooms     int // in use
@@ -112,7 +125,7 @@ func (s *Service) Handle(b *wire.Batch, from Sender, to wire.Addr, p *wire.Packe
 		s.host(b, from, to, p)
 		return
 	}
-	in := &input{to: to, from: from.Addr(), guest: from.Guest(), source: from.Source(), claims: from.Claims()}
+	in := &input{to: to, from: from.Addr(), guest: from.Guest(), remote: isRemote(from), source: from.Source(), claims: from.Claims()}
 	in.parting = p.Kind == wire.Presence && typ != "" || typ == "error" || p.Kind == wire.IQ && typ == "result"
 	room := to.Bare()
 	present := s.index.in(in.from, room)

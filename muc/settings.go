@@ -21,6 +21,7 @@ type settings struct {
 	Real          bool    `json:"real,omitempty"`     // ... and they are the real ones
 	ChangeSubject bool    `json:"changeSubject,omitempty"`
 	AllowInvites  bool    `json:"allowInvites,omitempty"` // members of a members-only room may invite
+	Enlist        bool    `json:"enlist,omitempty"`       // people may ask to become members
 	AllowPM       whom    `json:"allowPM"`
 	MaxUsers      int     `json:"maxUsers,omitempty"` // 0: the service's limit
 	Broadcast     roleSet `json:"broadcast"`          // roles whose presence the others see
@@ -64,11 +65,15 @@ type kept struct {
 	Settings settings  `json:"settings"`
 	Secret   []byte    `json:"secret"`
 	Creator  wire.Addr `json:"creator,omitempty"`
+
+	Applications map[wire.Addr]application `json:"applications,omitempty"`
 }
 
 // row returns the room as it is stored under the given settings.
-func (r *room) row(s settings) *store.Room {
-	config, err := json.Marshal(kept{s, r.secret, r.creator})
+func (r *room) row(s settings) *store.Room { return r.rowWith(s, r.applications) }
+
+func (r *room) rowWith(s settings, wishes map[wire.Addr]application) *store.Room {
+	config, err := json.Marshal(kept{s, r.secret, r.creator, wishes})
 	if err != nil {
 		panic(err) // of strings, numbers and flags
 	}
@@ -86,6 +91,7 @@ func (r *room) load(row store.Room, list []store.Affiliation, history []store.Me
 	}
 	r.phase, r.stored = open, true
 	r.settings, r.secret, r.creator, r.created = k.Settings, k.Secret, k.Creator, row.Created
+	r.applications = k.Applications
 	if row.Subject != nil {
 		r.subject.message = wire.Stanza{Kind: wire.Message, Tail: row.Subject}
 		r.subject.at = row.SubjectAt

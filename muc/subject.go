@@ -68,7 +68,8 @@ func (r *room) changeSubject(s *session, in *input, fx *effects) (kept bool) {
 	}
 	row := r.row(r.settings)
 	row.Subject, row.SubjectAt = next.message.Tail, next.at
-	return r.commitAlone(in, fx, store.Change{Put: row}, func(why *refusal, _ *input, fx *effects) {
+	said := store.Message{ID: in.id(), At: in.now, Sender: string(o.addr), Author: string(in.from), Subject: true, Tail: next.message.Tail}
+	return r.commitAlone(in, fx, store.Change{Put: row, Messages: []store.Message{said}, Keep: r.limits.Keep}, func(why *refusal, _ *input, fx *effects) {
 		if why != nil {
 			r.refuse(in, fx, *why)
 			return

@@ -1,6 +1,9 @@
 package muc
 
-import "parley/xmpp/wire"
+import (
+	"parley/xmpp/form"
+	"parley/xmpp/wire"
+)
 
 // Fields of the form of a request for voice (XEP-0045 §15.5.2).
 const (
@@ -18,7 +21,7 @@ func (r *room) voice(in *input, x wire.Elem, fx *effects) {
 		r.refuse(in, fx, errNotInRoom)
 		return
 	}
-	a, ok := readForm(x, NSRequest)
+	a, ok := form.Read(x, NSRequest)
 	if !ok || len(a["FORM_TYPE"]) == 0 || x.AttrString("type") != "submit" {
 		r.refuse(in, fx, errBadRequest)
 		return
@@ -44,27 +47,27 @@ func (r *room) voice(in *input, x wire.Elem, fx *effects) {
 		if m.occupant.role != Moderator {
 			continue
 		}
-		f := newSheet(append(wire.AppendAttr(nil, "from", string(r.addr)), '>'), "form", NSRequest)
-		f.words("title", "Voice request")
-		f.words("instructions", "Submit this form to give the occupant voice.")
-		f.field(reqRole, "list-single", "Requested role", Participant.String())
+		f := form.New(append(wire.AppendAttr(nil, "from", string(r.addr)), '>'), "form", NSRequest)
+		f.Words("title", "Voice request")
+		f.Words("instructions", "Submit this form to give the occupant voice.")
+		f.Field(reqRole, "list-single", "Requested role", Participant.String())
 		if r.view(m, o) == viewReal {
-			f.field(reqJID, "jid-single", "Address", string(s.addr))
+			f.Field(reqJID, "jid-single", "Address", string(s.addr))
 		}
-		f.field(reqNick, "text-single", "Nickname", o.nick)
-		f.flag(reqAllow, "Give voice to this occupant?", false)
-		fx.send(m.addr, wire.Stanza{Kind: wire.Message, Tail: append(f.end(), messageEnd...)})
+		f.Field(reqNick, "text-single", "Nickname", o.nick)
+		f.Flag(reqAllow, "Give voice to this occupant?", false)
+		fx.send(m.addr, wire.Stanza{Kind: wire.Message, Tail: append(f.End(), messageEnd...)})
 	}
 }
 
 // approve gives voice as a moderator has decided.
-func (r *room) approve(actor *occupant, a answers, in *input, fx *effects) {
+func (r *room) approve(actor *occupant, a form.Answers, in *input, fx *effects) {
 	allow := false
 	if actor.role != Moderator {
 		r.refuse(in, fx, errForbidden)
 		return
 	}
-	if !a.flag(reqAllow, &allow) {
+	if !a.Flag(reqAllow, &allow) {
 		r.refuse(in, fx, errBadRequest)
 		return
 	}
