@@ -25,11 +25,14 @@ type allocation struct {
 	socket  *socket
 	closed  atomic.Bool
 
-	forgotten atomic.Bool // pion has deleted it
+	forgotten atomic.Bool  // pion has deleted it
+	carried   atomic.Int64 // bytes from peers
 
 	table atomic.Pointer[table] // replaced with Server.mu held
 	up    limit.Bucket          // only the goroutine that reads from the client
 	down  limit.Bucket          // only the goroutine that reads from the peers
+
+	upward, downward carried
 }
 
 // Error codes that we choose ourselves (RFC 8489 §14.8, RFC 8656 §19).
@@ -83,6 +86,7 @@ func (d *door) open(r *request, family byte, port uint16) (*allocation, error) {
 		return nil, errRefused
 	}
 	d.users[a.user] = append(d.users[a.user], a)
+	d.relayed[a.relayed] = a
 	d.meter.made.Add(1)
 	d.meter.now.Add(1)
 	d.policy.family(a.relayed.Addr()).set(a.relayed.Port())
@@ -122,6 +126,9 @@ func (a *allocation) end() error {
 		delete(d.users, a.user)
 	} else {
 		d.users[a.user] = list
+	}
+	if d.relayed[a.relayed] == a {
+		delete(d.relayed, a.relayed)
 	}
 	d.tuples.Lock()
 	if d.allocations[a.from] == a {

@@ -18,6 +18,9 @@ type batch struct {
 	conn *net.UDPConn
 	raw  syscall.RawConn
 	gso  atomic.Bool // sending together works
+
+	overflow atomic.Uint64 // datagrams that the kernel had no room for
+	counted  uint32        // of them, as the kernel counts; the reader's
 }
 
 // newBatch returns nil if the socket is of a kind that does not let us. It only looks: see gather.
@@ -42,6 +45,7 @@ func newBatch(conn *net.UDPConn) *batch {
 func (b *batch) gather() {
 	b.raw.Control(func(fd uintptr) {
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1) // older kernels give one by one
+		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
 	})
 }
 
@@ -69,6 +73,10 @@ func (b *batch) read(take func(b []byte, size int, from netip.AddrPort)) error {
 		if err := b.raw.Read(receive); err != nil {
 			return err
 		}
+		if r.err == nil && r.memory.lost != b.counted && r.memory.noted {
+			b.overflow.Add(uint64(r.memory.lost - b.counted)) // the kernel's count wraps
+			b.counted = r.memory.lost
+		}
 		if r.err == nil && (r.size > 0 || r.n == 0) {
 			take(r.memory.bytes[:r.n], r.size, r.from)
 		}
@@ -87,6 +95,9 @@ type arrival struct {
 	vector  unix.Iovec
 	from    unix.RawSockaddrInet6 // or RawSockaddrInet4, which is smaller
 	control [64]byte
+
+	noted bool   // the kernel said
+	lost  uint32 // how many datagrams it has had no room for, up to the newest here
 }
 
 // receive makes one system call, which does not wait: it returns how many bytes came, the size of each datagram, and from
@@ -114,29 +125,35 @@ func (a *arrival) receive(fd uintptr, b []byte) (n, size int, from netip.AddrPor
 		from = netip.AddrPortFrom(ip, port(&a.from.Port))
 	}
 	n = int(r)
+	size = a.notes(a.control[:a.header.Controllen])
 	if a.header.Flags&unix.MSG_TRUNC != 0 {
 		return n, 0, from, nil
 	}
-	if size = segment(a.control[:a.header.Controllen]); size == 0 || size > n {
+	if size == 0 || size > n {
 		size = n
 	}
 	return n, size, from, nil
 }
 
-// segment returns the size of datagrams that came together, 0 if there is only one. The control message is UDP_GRO with
-// an int (linux/udp.h).
-func segment(control []byte) int {
+// notes reads what the kernel says of datagrams: how many it has had no room for (SO_RXQ_OVFL, socket(7)), and the size of those
+// that came together, 0 if there is only one (UDP_GRO with an int, linux/udp.h).
+func (a *arrival) notes(control []byte) (size int) {
+	a.noted = false
 	for len(control) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(control)
 		if err != nil {
-			return 0
+			break
 		}
-		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4 {
-			return int(binary.NativeEndian.Uint32(data))
+		switch {
+		case len(data) < 4:
+		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO:
+			size = int(binary.NativeEndian.Uint32(data))
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL:
+			a.noted, a.lost = true, binary.NativeEndian.Uint32(data)
 		}
 		control = rest
 	}
-	return 0
+	return size
 }
 
 // send sends datagrams of size bytes, of which the last may be shorter, and reports that it did. It does not if the

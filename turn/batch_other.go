@@ -5,10 +5,11 @@ package turn
 import (
 	"net"
 	"net/netip"
+	"sync/atomic"
 )
 
 // batch is for systems that take and send several datagrams in one call.
-type batch struct{}
+type batch struct{ overflow atomic.Uint64 }
 
 // arrival is what such a system fills in.
 type arrival struct{}

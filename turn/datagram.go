@@ -13,6 +13,7 @@ func (d *door) readDatagrams() {
 	err := d.socket.run(func(b []byte, size int, from netip.AddrPort) {
 		defer d.survive(from)
 		k.from, k.path, k.now = from, datagramPath{d.socket, from}, time.Now()
+		d.taken.add(pieces(b, size), 0)
 		k.receive(b, size)
 	})
 	d.mu.Lock()

@@ -56,12 +56,14 @@ func (a *allocation) fromPeer(b []byte, size int, from netip.AddrPort) {
 		return
 	}
 	n := fit(&a.down, now, b, size)
+	a.downward.add(n, pieces(b, size)-n)
 	if n == 0 {
 		d.events.Count("turn.shaped")
 		return
 	}
 	b = b[:min(n*size, len(b))]
 	d.meter.down.add(n, len(b))
+	a.carried.Add(int64(len(b)))
 
 	out := buffers.Get().(*buffer)
 	defer buffers.Put(out)
@@ -88,9 +90,12 @@ func (a *allocation) toPeer(b []byte, size int, peer netip.AddrPort, s scope, no
 	d, n := a.door, 1
 	if a.path.stream() {
 		time.Sleep(a.up.Take(time.Now(), weight(len(b), 1)))
-	} else if n = fit(&a.up, now, b, size); n == 0 {
-		d.events.Count("turn.shaped")
-		return
+	} else {
+		n = fit(&a.up, now, b, size)
+		if a.upward.add(n, pieces(b, size)-n); n == 0 {
+			d.events.Count("turn.shaped")
+			return
+		}
 	}
 	if !d.policy.within(s, peer) {
 		d.refuse("turn.peer", a.from, now, "peer", peer.String())
@@ -106,10 +111,7 @@ func weight(bytes, n int) float64 { return float64(8 * (bytes + 28*n)) }
 
 // fit takes datagrams of one size out of a shaper and returns how many of them it has room for.
 func fit(shaper *limit.Bucket, now time.Time, b []byte, size int) int {
-	n := 1
-	if len(b) > size {
-		n = (len(b) + size - 1) / size
-	}
+	n := pieces(b, size)
 	for n > 0 && !shaper.Allow(now, weight(min(n*size, len(b)), n)) {
 		n--
 	}

@@ -169,14 +169,14 @@ func (s *Server) key(username string) []byte {
 	return longTermKey(username, s.cfg.Realm, restPassword(s.cfg.Secret, username))
 }
 
-// welcome reports that a user's credential is good now. One that has expired is, for the allocation that it was good for:
-// a call does not end because an hour is over, but because its user has left.
+// welcome reports that a user's credential is good now. For the allocation that it was good for it stays so, whatever the wall clock
+// says: a call does not end because an hour is over, or because somebody has set the clock, but because its user has left.
 func (k *desk) welcome(user string, expiry time.Time, a *allocation) bool {
 	k.mu.Lock()
 	gone := k.ended.has(user, k.now)
 	k.mu.Unlock()
 	mine := a != nil && a.user == user && k.now.Sub(a.born) < k.cfg.MaxAge
-	return !gone && expiry.Before(k.now.Add(MaxTTL+leeway)) && (k.now.Before(expiry) || mine)
+	return !gone && (mine || k.now.Before(expiry) && expiry.Before(k.now.Add(MaxTTL+leeway)))
 }
 
 // begin begins a reply to the message.

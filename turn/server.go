@@ -44,6 +44,7 @@ type Server struct {
 	mu      sync.Mutex // guards what follows; taken before the mutex of a door
 	closing bool
 	users   map[string][]*allocation
+	relayed map[netip.AddrPort]*allocation
 	ended   ended
 	streams map[net.Conn]struct{}
 	looked  time.Time // when interfaces was last called
@@ -59,6 +60,7 @@ type door struct {
 	*Server
 	socket *socket // nil for streams
 	back   *back
+	taken  carried
 
 	tuples      sync.RWMutex // guards allocations
 	allocations map[netip.AddrPort]*allocation
@@ -90,7 +92,7 @@ func New(cfg Config, l Listeners, events *event.Recorder, reg prometheus.Registe
 		replies:     limit.NewSources[netip.Addr](0, cfg.Replies, sources),
 		requests:    limit.NewSources[string](0, cfg.Requests, sources),
 		connections: limit.NewSources[netip.Addr](cfg.Connections, cfg.ConnectionRate, sources),
-		users:       make(map[string][]*allocation), streams: make(map[net.Conn]struct{}),
+		users:       make(map[string][]*allocation), relayed: make(map[netip.AddrPort]*allocation), streams: make(map[net.Conn]struct{}),
 		lines: limit.NewBucket(limit.Rate{PerSecond: 10, Burst: 50}),
 	}
 	for _, conn := range l.Packets {
@@ -166,6 +168,19 @@ func (s *Server) lookAround(now time.Time) {
 
 // Allocations returns how many allocations there are.
 func (s *Server) Allocations() int { return int(s.meter.now.Load()) }
+
+// Carrying returns the users for whom an allocation that there is has carried so many bytes from peers: with more than the checks
+// of ICE make, those whose media the relay carries.
+func (s *Server) Carrying(bytes int64) (users []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for user, list := range s.users {
+		if slices.ContainsFunc(list, func(a *allocation) bool { return a.carried.Load() >= bytes }) {
+			users = append(users, user)
+		}
+	}
+	return users
+}
 
 // End ends a user's participation (kick, leave): the allocations end before it returns, and the credentials that the user
 // holds are refused from now on.
