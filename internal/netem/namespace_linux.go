@@ -75,10 +75,18 @@ func (n *Namespace) enter() error {
 	return os.NewSyscallError("setns", unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET))
 }
 
-// Listen opens a TCP listener in the namespace.
+// Listen opens a TCP listener in the namespace. What its connections send is governed by CUBIC (RFC 9438), whatever the
+// machine has as its default.
 func (n *Namespace) Listen(address string) (l net.Listener, err error) {
+	governed := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var set error
+		err := raw.Control(func(fd uintptr) {
+			set = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, "cubic")
+		})
+		return errors.Join(err, os.NewSyscallError("setsockopt", set))
+	}}
 	err = n.Do(func() (err error) {
-		l, err = net.Listen("tcp4", address)
+		l, err = governed.Listen(context.Background(), "tcp4", address)
 		return err
 	})
 	return l, err

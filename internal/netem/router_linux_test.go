@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"parley/internal/peertest/need"
 )
 
@@ -102,6 +104,14 @@ func TestRouterIsThePath(t *testing.T) {
 	}
 }
 
+// governor is the name of what governs the rate of a connection.
+func governor(c net.Conn) (name string) {
+	if raw, err := c.(*net.TCPConn).SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { name, _ = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION) })
+	}
+	return strings.TrimRight(name, "\x00")
+}
+
 // TCP of the kernels goes through, at the rate.
 func TestRouterCarriesTCP(t *testing.T) {
 	rooted(t)
@@ -120,6 +130,9 @@ func TestRouterCarriesTCP(t *testing.T) {
 	go func() {
 		c, err := l.Accept()
 		if err == nil {
+			if g := governor(c); g != "cubic" {
+				t.Errorf("TCP is governed by %q, not by CUBIC", g)
+			}
 			_, err = c.Write(make([]byte, size))
 			c.Close()
 		}
