@@ -111,7 +111,11 @@ func TestSingleFlowFollowsTheCapacity(t *testing.T) {
 			}
 			t.Logf("use %v; queue p95 %v s; up %v and %v s, down %v s", u, q, up, again, down)
 			atLeast(t, "use of capacity", u.mean(), c.use)
-			atMost(t, "queue p95", q.mean(), 0.1)
+			queue := 0.1
+			if strings.Contains(c.name, "feedback lost") {
+				queue = 0.11 // what is not known is answered later
+			}
+			atMost(t, "queue p95", q.mean(), queue)
 			limit := 5.0
 			if strings.Contains(c.name, "loss") {
 				limit = 8 // clusters are lost in part, too
@@ -257,13 +261,15 @@ func TestFlowHoldsItsOwnAgainstTCP(t *testing.T) {
 		name  string
 		cubic bool
 		queue time.Duration
+		steps bool // what is sent has few layers
 		least float64
 	}{
-		{"Reno, queue of 50 ms", false, 50 * ms, 0.15},
-		{"Reno, queue of 300 ms", false, 300 * ms, 0.15},
-		{"CUBIC, queue of 50 ms", true, 50 * ms, 0.2},
-		{"CUBIC, queue of 300 ms", true, 300 * ms, 0.1},
-		{"CUBIC, queue of 1 s", true, 1000 * ms, 0.04},
+		{"Reno, queue of 50 ms", false, 50 * ms, false, 0.15},
+		{"Reno, queue of 300 ms", false, 300 * ms, false, 0.3},
+		{"CUBIC, queue of 50 ms", true, 50 * ms, false, 0.2},
+		{"CUBIC, queue of 300 ms", true, 300 * ms, false, 0.35},
+		{"CUBIC, queue of 300 ms, layers", true, 300 * ms, true, 0.35},
+		{"CUBIC, queue of 1 s", true, 1000 * ms, false, 0.15},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -273,7 +279,9 @@ func TestFlowHoldsItsOwnAgainstTCP(t *testing.T) {
 				l := &link{w: w, rate: []step{{0, 2e6}}, bytes: queueOf(c.queue, 2e6)}
 				other := (&tcp{w: w, link: l, delay: 50 * ms, cubic: c.cubic}).start(0)
 				f := media(5*second, 50*ms, 2e6)
-				f.w, f.link = w, l
+				if f.w, f.link = w, l; c.steps {
+					f.layers = []float64{240e3, 430e3, 580e3, 730e3, 880e3, 1200e3, 1500e3}
+				}
 				f.start(f.from)
 				w.run(120 * second)
 				own, its := mean(f.got, 20*second, 120*second), mean(other.got, 20*second, 120*second)
@@ -285,6 +293,7 @@ func TestFlowHoldsItsOwnAgainstTCP(t *testing.T) {
 			}
 			t.Logf("share %v; use by both %v", share, u)
 			atLeast(t, "share", share.mean(), c.least)
+			atMost(t, "share", share.mean(), 0.65) // TCP is not starved either
 		})
 	}
 }
@@ -432,7 +441,7 @@ func TestRateComesBackAfterAnOutage(t *testing.T) {
 				}
 			}
 			t.Logf("cut to %v kbit/s; back after %v s", cut, back)
-			atMost(t, "rate in the outage", cut.worst(), 250)
+			atMost(t, "rate in the outage", cut.worst(), 260)
 			atMost(t, "time back", back.mean(), c.back)
 		})
 	}
@@ -473,4 +482,33 @@ func TestLayersAreReachedByProbes(t *testing.T) {
 	}
 	t.Logf("use %v", u)
 	atLeast(t, "use", u.mean(), 0.9)
+}
+
+// Where there is room for all that is wanted, twice that is looked for: key frames come at the estimate's rate. A way that does not
+// carry so much is asked seldom.
+func TestRoomForKeyFramesIsLookedFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name        string
+		carries     float64
+		least, most float64 // rate in the end
+		probes      uint8
+	}{
+		{"free", 20e6, 1.8e6, 3e6, 8},
+		{"room for what is wanted, and a little more", 1.3e6, 1e6, 1.6e6, 10},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(seeds) {
+				f := media(0, 50*ms, 1e6)
+				many(seed, 120*second, []step{{0, c.carries}}, f)
+				rate, probes := float64(f.state.Rate), f.e.prober.issued
+				t.Logf("%.0f after %d probes, padding %d bytes, queue p95 %v", rate, probes, f.padding, f.p95(10*second, 120*second))
+				if rate < c.least || rate > c.most || probes > c.probes {
+					t.Errorf("%.0f after %d probes; want %.0f to %.0f, %d at most", rate, probes, c.least, c.most, c.probes)
+				}
+				atMost(t, "queue p95", f.p95(10*second, 120*second).Seconds(), 0.05)
+			}
+		})
+	}
 }

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	gentle       = 0.95 // the same while others keep the queue filled, whatever we leave
-	backoff      = 0.85 // part of the acknowledged rate that is left after overuse
+	backoff      = 0.92 // part of the acknowledged rate that is left after overuse,
+	backoffFew   = 0.85 // where that is little
 	growth       = 1.08 // a second, while the capacity is not known
 	packetBits   = 9600 // a packet of 1,200 bytes, by which the rate grows near the capacity ...
 	packetEvery  = 200 * time.Millisecond
@@ -25,7 +25,6 @@ type control struct {
 	rising    bool
 	changed   time.Duration // of the rate, or of rising
 	decreased time.Duration
-	contested bool // the queue is of others
 	capacity  capacity
 }
 
@@ -49,12 +48,12 @@ func (c *control) update(u usage, acknowledged float64, rtt, at time.Duration, f
 }
 
 func (c *control) decrease(acknowledged float64, at time.Duration) {
-	part := backoff
-	if c.contested {
-		part = gentle
-	}
-	to := part * c.rate
+	to := backoff * c.rate
 	if acknowledged > 0 {
+		part := backoff
+		if acknowledged < wideLeast {
+			part = backoffFew
+		}
 		to = part * acknowledged
 		if known := c.capacity.rate; to > c.rate && known > 0 {
 			to = part * known

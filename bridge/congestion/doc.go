@@ -7,11 +7,12 @@
 // faster than the rate, find room that nothing else would find while the bridge has less to send than the path could carry.
 //
 // The owner tells Sent of each packet that leaves, Report of each feedback, calls Tick with each tick of its pacer, and Demand when
-// what it would like to send changes. While State names a Probe, it sends at that rate and marks all packets with its ID. Towards
-// receivers without transport-wide feedback there is Plain, which knows loss and the receiver's own estimate (REMB) only.
+// what it would like to send changes. While State names a Probe, it sends at that rate and marks all packets with its ID. A
+// receiver without transport-wide feedback is not for this package: there is nothing to estimate from.
 //
-// Beyond that draft, a cut is followed by an emptying of a long queue. When the queue stays, it is of others who fill it, as
-// TCP does, and for a while our cuts are gentle and the threshold of overuse stays as high as they made it.
+// Beyond that draft, a cut is small, and followed by an emptying of the queue, unless that is short. When the queue stays, twice,
+// it is of others who fill it, as TCP does. Then for a while the rate is fought for by loss, as TCP does it, and now and then it is tried whether the queue is
+// not ours after all.
 //
 // The package has no clock, goroutine, lock or I/O: times are given, as durations since an epoch of the caller, who also keeps
 // two goroutines from one estimator. Rates hold all bytes on the way, IP and UDP headers included, of all sources of a

@@ -3,13 +3,16 @@ package congestion
 import "time"
 
 const (
-	longQueue    = 100 * time.Millisecond // a queue that is worth being emptied at once
+	someQueue    = 60 * time.Millisecond  // a queue that is worth being emptied at once
+	longQueue    = 100 * time.Millisecond // one that loss may be of
+	wideLeast    = 500_000                // bit/s that arrive: where voices are most of it, only a long queue is worth it
 	overflowLoss = 0.1                    // part of the packets, lost beside a long queue
 	drainPart    = 0.5                    // of the rate is sent while it empties
 	drainMost    = 3 * time.Second
 	drainSeen    = 500 * time.Millisecond // and a round trip with the queue, after which it must be shorter ...
 	drainFalls   = 0.8                    // ... than this part
-	drainAgain   = 10 * time.Second       // the queue is taken to be of others; then for as long not, lest we be the others of others
+	ownFall      = 0.45                   // of what it would be shorter by if we were alone
+	saysLittle   = 0.1                    // s less in a second, if we were alone, tells nothing
 )
 
 // drain is what is done about a long queue.
@@ -17,23 +20,77 @@ type drain struct {
 	on    bool
 	since time.Duration
 	from  time.Duration // the longest delay since
-	not   time.Duration // none begins before
+	total uint32        // bytes sent before
+	came  float64       // acknowledged before, in bit/s; 0: not known
+	rate  float64       // of before the first of two in a row; 0: it is the first
 }
 
-// empty sends less than the rate after a cut until the queue that led to it is empty. A queue that does not become shorter within
-// a round trip is of others, who would only take what we leave.
-func (g *GCC) empty(u usage, at time.Duration) {
+// drains begins to empty the queue.
+func (g *GCC) drains(at time.Duration) {
+	came, _ := g.arrived.rate()
+	g.drain = drain{on: true, since: at, from: g.delay, total: g.history.total, came: came}
+}
+
+// wide says that pictures are most of what the way carries, so that what is sent is less when less is to be sent.
+func (g *GCC) wide() bool {
+	came, ok := g.arrived.rate()
+	return ok && came >= wideLeast
+}
+
+// deepen empties the queue a second time, after half of the rate did not make it shorter: where the way suddenly carries much less,
+// half of what arrived before may be all that it carries.
+func (g *GCC) deepen(at time.Duration) {
+	rate := g.control.rate
+	if acknowledged, ok := g.arrived.rate(); ok {
+		g.control.rate = min(rate, acknowledged)
+	}
+	g.drains(at)
+	g.drain.rate = rate
+}
+
+// others says that the queue became less shorter than a queue of ours alone, in a time for which less was sent.
+func (g *GCC) others(seen, at time.Duration) bool {
 	d := &g.drain
-	g.control.contested = at < d.not-drainAgain
-	g.trend.contested = g.control.contested
-	d.from = max(d.from, g.delay) // it rises for a round trip more
+	fall := 1 - drainPart // s in a second
+	if d.came > 0 {
+		fall = 1 - float64(g.history.total-d.total)*8/(at-d.since).Seconds()/d.came
+	}
+	return fall > saysLittle && (d.from-g.delay).Seconds() < ownFall*fall*seen.Seconds()
+}
+
+// empty sends less than the rate after a cut until the queue that led to it is empty, and so it does once with a queue that stands
+// without growing. A queue that does not become shorter within a round trip is of others, who would only take what we leave.
+func (g *GCC) empty(u usage, at time.Duration) {
+	d, c := &g.drain, &g.contest
+	if c.watch(g.delay, at) && d.on && d.came >= wideLeast { // before what is being tried could tell, where it will
+		d.on, g.control.rate = false, max(g.control.rate, d.rate)
+	}
+	g.trend.contested = c.on
+	d.from = max(d.from, g.delay)                      // it rises for a round trip more
+	seen := at - d.since - g.leastRTT.value() - d.from // of the time since, that what has come tells of
 	switch {
-	case !d.on && u == overuse && at == g.control.decreased && g.delay > longQueue && at >= d.not:
-		d.on, d.from, d.since = true, g.delay, at
+	case !d.on && c.on && at-c.tested > contestTest,
+		!d.on && !c.on && u == overuse && at == g.control.decreased && (g.delay > longQueue || g.delay > someQueue && g.wide()),
+		!d.on && !c.on && at-c.short > standingTry && d.since < c.short && g.wide():
+		g.drains(at)
 	case !d.on:
+	case c.on && g.delay < shortQueue:
+		d.on, *c = false, contest{short: at}
+	case c.on:
+		switch {
+		case seen > drainSeen && g.others(seen, at):
+			d.on, c.tested = false, at
+		case at-d.since > drainMost: // it does not tell, as when voices alone nearly fill the way
+			d.on, *c = false, contest{short: at, not: at + contestPause}
+		}
 	case g.delay < shortQueue || at-d.since > drainMost:
 		d.on = false
-	case at-d.since > drainSeen+g.leastRTT.value()+d.from && float64(g.delay) > drainFalls*float64(d.from):
-		d.on, d.not = false, at+2*drainAgain
+	case seen > drainSeen && float64(g.delay) > drainFalls*float64(d.from) && (d.came < wideLeast || at-c.short > standingTry):
+		if d.came >= wideLeast && d.rate == 0 {
+			g.deepen(at)
+			return
+		}
+		d.on, g.control.rate = false, max(g.control.rate, d.rate)
+		c.begin(at)
 	}
 }

@@ -44,11 +44,22 @@ type State struct {
 
 	Acknowledged Bitrate       // what lately arrived; 0: not known
 	Loss         float64       // part of the packets of about the last second that did not arrive
+	Chance       float64       // part that is lost whatever is sent, as the newest observations are explained best
 	RTT          time.Duration // smoothed, up to the feedback, so with the time that the receiver waited; 0: not known
 	MinRTT       time.Duration // least of the last half minute
 	Delay        time.Duration // of the newest packets above the least of the last half minute: the queue on the way
 	Limit        Limit
+	Fates        Fates
 }
+
+// Fates are how many packets became known to have arrived or not, since the begin.
+type Fates struct {
+	Total, Lost int64
+	InRows      int64 // of those that were reported as lost: in rows of at least RowLeast, though some of them may have come after all
+}
+
+// RowLeast is how many packets in a row are more than chance loses, and more than redundancy replaces.
+const RowLeast = 4
 
 // Limit is why the rate is not higher.
 type Limit uint8

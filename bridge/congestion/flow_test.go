@@ -22,7 +22,7 @@ type flow struct {
 	deaf    float64       // part of feedback that is lost
 	silent  func(time.Duration) bool
 	frames  bool      // media comes as frames, 30 a second
-	layers  []float64 // that the media has; nil: any rate
+	layers  []float64 // that the media has, of which the first is sent always; nil: any rate
 
 	pacer  int // bytes that wait
 	state  State
@@ -74,7 +74,7 @@ func (f *flow) on() bool { return f.active == nil || f.active(f.w.now) }
 func (f *flow) media() float64 {
 	rate := min(float64(f.state.Rate), f.most)
 	if f.layers != nil {
-		best := 0.0
+		best := f.layers[0]
 		for _, l := range f.layers {
 			if l <= rate {
 				best = l

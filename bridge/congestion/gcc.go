@@ -54,8 +54,11 @@ type GCC struct {
 	before   time.Duration // transit of the packet before
 
 	lost, total float64 // packets of about the last second
+	fates       Fates
+	row         row
 
-	drain drain
+	drain   drain
+	contest contest
 }
 
 // NewGCC makes the estimator of one path.
@@ -172,7 +175,7 @@ func (g *GCC) steady() float64 { return max(min(g.control.rate, g.cap), float64(
 
 // State is what is known now.
 func (g *GCC) State() State {
-	s := State{Rate: Bitrate(g.target()), Steady: Bitrate(g.steady()), RTT: g.rtt, MinRTT: g.leastRTT.value(), Delay: max(g.delay, 0), Limit: g.limit()}
+	s := State{Rate: Bitrate(g.target()), Steady: Bitrate(g.steady()), RTT: g.rtt, MinRTT: g.leastRTT.value(), Chance: g.losses.inherent, Delay: max(g.delay, 0), Limit: g.limit(), Fates: g.fates}
 	if !g.prober.sent {
 		s.Probe = g.prober.asked
 	}

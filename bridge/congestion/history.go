@@ -111,3 +111,11 @@ func (h *history) waiting() (at time.Duration, ok bool) {
 	}
 	return 0, false
 }
+
+// told is when the newest packet left that feedback was about.
+func (h *history) told() time.Duration {
+	if p := h.find(h.covered); p != nil {
+		return p.at
+	}
+	return 0
+}

@@ -7,14 +7,15 @@ import (
 )
 
 const (
-	sentOver   = 500 * time.Millisecond // over which the rate of sending is smoothed
-	fullUse    = 0.8                    // of the rate; less is sent for want of more to send
-	lossOver   = time.Second            // over which State.Loss is smoothed
-	shortQueue = 20 * time.Millisecond  // and the jitter twice; a queue that is shorter may grow
-	probeDrain = 2                      // times the length of a cluster after it, delays are still its own
-	jitterMost = 100 * time.Millisecond // of one packet; more is an event of its own
-	clockLost  = time.Minute            // more between two reports is another clock of the receiver
-	clockLimit = 1 << 60                // ns from the first report
+	sentOver     = 500 * time.Millisecond // over which the rate of sending is smoothed
+	fullUse      = 0.8                    // of the rate; less is sent for want of more to send
+	lossOver     = time.Second            // over which State.Loss is smoothed
+	shortQueue   = 20 * time.Millisecond  // and the jitter twice; a queue that is shorter may grow
+	inherentMost = 0.3                    // part of what is sent that may be lost at any rate
+	probeDrain   = 2                      // times the length of a cluster after it, delays are still its own
+	jitterMost   = 100 * time.Millisecond // of one packet; more is an event of its own
+	clockLost    = time.Minute            // more between two reports is another clock of the receiver
+	clockLimit   = 1 << 60                // ns from the first report
 )
 
 // Report takes transport-wide feedback and answers what is known now. It reads f to its end and keeps nothing of it.
@@ -42,7 +43,7 @@ func (g *GCC) Report(f *rtp.TransportFeedback, at time.Duration) State {
 		}
 		g.history.covered = max(g.history.covered, n)
 		if !a.Received {
-			g.missed(p, at)
+			g.missed(p, n, at)
 			continue
 		}
 		if p.fate == received {
@@ -82,12 +83,27 @@ func (g *GCC) steer(u usage, at time.Duration) {
 	if !g.drain.on && g.delay > longQueue && g.lost > overflowLoss*g.total && acknowledged > 0 && acknowledged < g.control.rate {
 		u = overuse // a full queue grows no more, and what is lost is what does not fit into it
 	}
-	g.control.update(u, acknowledged, g.rtt, at, g.free && g.control.rate < g.losses.room())
+	room := g.control.rate < g.losses.room()
+	if g.contest.on {
+		g.race(acknowledged, room && g.control.rate < g.demand, at)
+		u = normal
+	} else {
+		g.control.update(u, g.carried(acknowledged), g.rtt, at, g.free && room)
+	}
 	if u == overuse {
 		g.goal = 0
 		g.losses.before = min(g.losses.before, g.control.rate) // what was cut for a queue does not come back
 	}
 	g.empty(u, at)
+}
+
+// carried is the rate at which what arrived was sent: what is lost at any rate is no reason to send less. Beside a long queue it is
+// not known what that is.
+func (g *GCC) carried(acknowledged float64) float64 {
+	if g.delay > longQueue || g.total < 1 {
+		return acknowledged
+	}
+	return acknowledged / (1 - min(g.losses.inherent, g.lost/g.total, inherentMost))
 }
 
 // follow extends the receiver's clock by the reference time of a report. A clock that jumps is another clock.
@@ -119,8 +135,8 @@ func (g *GCC) assume(first int64) (size int) {
 	return size
 }
 
-// missed takes a packet that was reported as not received.
-func (g *GCC) missed(p *sent, at time.Duration) {
+// missed takes a packet that was reported as not received, the n-th.
+func (g *GCC) missed(p *sent, n int64, at time.Duration) {
 	if p.fate == missing {
 		return
 	}
@@ -131,6 +147,10 @@ func (g *GCC) missed(p *sent, at time.Duration) {
 	}
 	g.lost++
 	g.total++
+	g.fates.add(n, &g.row)
+	if p.at > g.control.decreased {
+		g.contest.fate(true)
+	}
 	g.obey(g.losses.add(p, true, g.control.rate, at))
 }
 
@@ -146,13 +166,18 @@ func (g *GCC) came(p *sent, arrival, at time.Duration) usage {
 	case before == missing: // it was only late
 		g.lost = max(g.lost-1, 0)
 		g.losses.found()
+		g.fates.Lost--
 	case p.at >= g.silentTo:
 		g.total++
+		g.fates.Total++
+		if p.at > g.control.decreased {
+			g.contest.fate(false)
+		}
 		g.obey(g.losses.add(p, false, g.control.rate, at))
 	}
 
 	transit := arrival - p.at
-	g.transit.add(transit, at)
+	g.transit.add(transit, at, g.contest.memory())
 	g.jitter += (min((transit-g.before).Abs(), jitterMost) - g.jitter) / 32
 	g.before = transit
 	g.delay += (transit - g.transit.value() - g.delay) / 8
@@ -188,7 +213,7 @@ func (g *GCC) roundTrip(sample, at time.Duration) {
 		g.rtt = sample
 	}
 	g.rtt += (sample - g.rtt) / 8
-	g.leastRTT.add(sample, at)
+	g.leastRTT.add(sample, at, g.contest.memory())
 }
 
 // fade lets losses pass out of what State.Loss is about.
@@ -208,4 +233,21 @@ func (g *GCC) measure(at time.Duration) {
 	g.sentBefore, g.sentTotal = at, g.history.total
 	g.sentRate += (rate - g.sentRate) * float64(passed) / float64(passed+sentOver)
 	g.free = g.sentRate >= fullUse*g.target()
+}
+
+// row is the newest row of packets that were lost.
+type row struct{ last, length int64 }
+
+// add takes the n-th packet, which was lost.
+func (f *Fates) add(n int64, r *row) {
+	if f.Total, f.Lost = f.Total+1, f.Lost+1; n != r.last+1 {
+		r.length = 0
+	}
+	r.last, r.length = n, r.length+1
+	switch {
+	case r.length == RowLeast:
+		f.InRows += RowLeast
+	case r.length > RowLeast:
+		f.InRows++
+	}
 }
