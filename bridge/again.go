@@ -6,6 +6,7 @@ const (
 	againMost  = 256
 	againLeast = 30 * time.Millisecond
 	repairSize = 1000 // bytes of a retransmission, about
+	twiceLoss  = 0.04 // lost by chance; from there on a retransmission goes out twice, since asking again takes another round trip
 )
 
 // again remembers what was sent again lately: what is still on its way is not sent once more, however often it is asked for.

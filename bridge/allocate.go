@@ -48,7 +48,11 @@ func (e *Endpoint) assign(to map[*source][]*slot, heights map[*source]int) {
 	if out.closed {
 		return
 	}
-	if !d.rewriting {
+	switch {
+	case d.single:
+		c.wantAudio, c.wantVideo = e.voices(c.wantAudio), pictures(c.wantVideo)
+		out.single(e, d, c.wantAudio, c.wantVideo)
+	case !d.rewriting:
 		out.project(e, c.wantAudio, c.wantVideo)
 	}
 	var fresh []channel.Mapping
@@ -169,6 +173,9 @@ func (s *slot) turnOff() {
 }
 
 func (s *slot) turnOn(c candidate) {
+	if !s.want.on || s.want.height != c.limit.MaxHeight {
+		clear(s.climbed[:])
+	}
 	s.want.on, s.want.height, s.want.rate = true, c.limit.MaxHeight, c.limit.MaxFrameRate
 }
 
@@ -201,7 +208,7 @@ func (e *Endpoint) newPooled(d *dialect, n int, video bool) *slot {
 func (s *slot) mapping() channel.Mapping { return s.mappingOf(s.source) }
 
 func (s *slot) mappingOf(src *source) channel.Mapping {
-	m := channel.Mapping{Source: src.name, Owner: src.owner.ID, SSRC: s.ssrc, MID: s.mid}
+	m := channel.Mapping{Source: src.name, Owner: src.owner.Member, SSRC: s.ssrc, MID: s.mid}
 	if s.video {
 		m.RTX, m.VideoType = s.rtx, channel.VideoType(src.videoType)
 		if m.VideoType == "" {
@@ -258,7 +265,7 @@ func (e *Endpoint) aim(c *Conference) {
 		if !ok {
 			index, spatial = s.want.stream, guess(s.want.height)
 		}
-		temporal := temporalFor(s.want.rate)
+		temporal, thin := temporalFor(s.want.rate), limited && s.pick.thin
 		if limited && ok {
 			index, spatial, temporal = s.pick.index, s.pick.spatial, min(s.pick.temporal, temporal)
 			if s.current != nil && (s.current.index > index || s.current.index == index && s.spatial > spatial) {
@@ -268,7 +275,7 @@ func (e *Endpoint) aim(c *Conference) {
 		if out.downlink.brakes() {
 			temporal = 0
 		}
-		s.want.stream, s.want.spatial, s.want.temporal = index, spatial, temporal
+		s.want.stream, s.want.spatial, s.want.temporal, s.want.thin = index, spatial, temporal, thin
 		if at := s.current; ok && at != nil && at.index != index && !s.source.levels.streams[at.index].alive {
 			s.stop() // nothing comes any more of what it gets
 		}

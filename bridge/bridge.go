@@ -35,6 +35,11 @@ type Transports interface {
 type Config struct {
 	Transports Transports
 	Recorder   *event.Recorder
+
+	// Both may be nil, and are called once a second: Taken by Run, Relayed with the lock of the endpoint's conference held, so that it
+	// must not call the bridge.
+	Taken   func() Carried                         // the datagrams of the machine's media sockets
+	Relayed func(e *Endpoint) (r Relayed, ok bool) // what the relay of this machine did for a client; false if that does not come over it
 }
 
 // Bridge holds all conferences. It is safe for concurrent use.
@@ -43,11 +48,8 @@ type Bridge struct {
 	streams  atomic.Uint32 // numbers given to streams
 	tell     atomic.Pointer[func(api.Event)]
 	paced    paced
-	lateness struct { // of Run, which alone touches it
-		last, at time.Time
-		worst    time.Duration
-	}
-	held udp.Pool // what waits in pacers
+	lateness lateness
+	held     udp.Pool // what waits in pacers
 
 	applying sync.Mutex // one Apply after the other; held before all other locks
 
@@ -138,25 +140,6 @@ func (b *Bridge) Run(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// tick notes how late a tick of Run comes: what the bridge has to do is too much for it, or others leave it no time.
-func (b *Bridge) tick(now time.Time) {
-	l := &b.lateness
-	if !l.last.IsZero() {
-		if late := now.Sub(l.last) - Period; late > l.worst || now.Sub(l.at) >= judgeEvery {
-			l.worst, l.at = late, now
-		}
-	}
-	l.last = now
-}
-
-// late is by how much a tick came late at worst, in the last second or so.
-func (b *Bridge) late(now time.Time) time.Duration {
-	if now.Sub(b.lateness.at) > 2*judgeEvery {
-		return 0
-	}
-	return b.lateness.worst
 }
 
 func (b *Bridge) all() []*Conference {

@@ -89,7 +89,7 @@ func (c *Conference) apply(w api.Conference) (ended bool) {
 		}
 		fresh := e == nil
 		if fresh {
-			e = newEndpoint(c, wish.ID)
+			e = newEndpoint(c, wish.ID, wish.Member)
 			c.endpoints[wish.ID] = e
 		}
 		c.order = append(c.order, e)
@@ -136,7 +136,10 @@ func (e *Endpoint) renew(wish *api.Endpoint) {
 		e.out.renew()
 	}
 	d := newDialect(wish.Receive)
-	if old := e.dialect.Load(); old.rewriting != d.rewriting || old.midDemux != d.midDemux {
+	if d.single {
+		e.receive.watch()
+	}
+	if old := e.dialect.Load(); old.rewriting != d.rewriting || old.midDemux != d.midDemux || old.single != d.single {
 		e.out.mu.Lock()
 		e.out.clear()
 		e.out.mu.Unlock()
@@ -196,9 +199,14 @@ func (c *Conference) source(e *Endpoint) {
 	e.in.mu.Lock()
 	defer e.in.mu.Unlock()
 	clear(e.in.table)
+	e.in.unsignalled = e.in.unsignalled[:0]
 	for _, s := range e.sources {
 		for _, st := range s.streams {
-			e.in.table[st.ssrc] = entry{st, false}
+			if s.signal.Found {
+				e.in.unsignalled = append(e.in.unsignalled, finding{stream: st})
+				continue
+			}
+			e.in.table[st.ssrc.Load()] = entry{st, false}
 			if st.rtx != 0 {
 				e.in.table[st.rtx] = entry{st, true}
 			}
@@ -225,6 +233,7 @@ func (c *Conference) remove(e *Endpoint) {
 	delete(c.endpoints, e.ID)
 	e.in.mu.Lock()
 	clear(e.in.table)
+	e.in.unsignalled = nil
 	e.in.mu.Unlock()
 	for _, s := range e.sources {
 		c.forget(s)
@@ -242,6 +251,10 @@ func (c *Conference) remove(e *Endpoint) {
 	if c.speaker.forget(e.ID) {
 		c.tellSpeaker()
 	}
+	if e.quality.told != nowhere {
+		e.quality.told = nowhere
+		c.bridge.event(api.Event{Quality: &api.Quality{Conference: c.ID, Endpoint: e.ID, Session: e.wish.Session}})
+	}
 }
 
 // renew begins with new keys: no SSRC has a past.
@@ -250,6 +263,7 @@ func (o *egress) renew() {
 	defer o.mu.Unlock()
 	o.clear()
 	clear(o.trails)
+	o.blanks = 0
 	o.share, o.downlink = share{}, downlink{}
 	o.pacer.rate, o.pacer.credit, o.pacer.probe = 0, 0, probing{}
 }
@@ -284,9 +298,13 @@ func (c *Conference) Tick(b *udp.Batch) {
 			s.requests(b)
 		}
 	}
+	before := c.speaker.decided
 	if c.speaker.decide(at, c.order) {
 		c.tellSpeaker()
 		c.dirty.Store(true)
+	}
+	if c.speaker.decided != before {
+		c.turn()
 	}
 	if b.Now.Sub(c.allocated) >= time.Duration(len(c.order))*allocateCost && c.dirty.Swap(false) {
 		c.allocated = b.Now
@@ -295,7 +313,7 @@ func (c *Conference) Tick(b *udp.Batch) {
 	for _, e := range c.order {
 		e.aim(c)
 		e.tell(b.Now)
-		e.judge(b.Now, c.bridge.late(b.Now))
+		e.judge(b.Now, c.bridge.strain(b.Now))
 	}
 }
 
@@ -323,7 +341,7 @@ func (c *Conference) activity(e *Endpoint, at time.Duration) {
 		state = api.Active
 	}
 	c.bridge.event(api.Event{State: &api.State{Conference: c.ID, Endpoint: e.ID, Session: e.wish.Session, State: state}})
-	if before != 0 || now == inactive {
+	if (before != 0 || now == inactive) && e.Member == e.ID {
 		c.tellOthers(e, channel.EndpointConnectivityStatusChangeEvent{Endpoint: e.ID, Active: now == active})
 	}
 }

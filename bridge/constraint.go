@@ -83,15 +83,15 @@ func (e *Endpoint) video(list []candidate) []candidate {
 		return constraintsMost
 	}
 	for _, o := range e.Conference.order {
-		if o == e {
+		if o.Member == e.Member {
 			continue
 		}
 		for _, s := range o.sources {
-			if !s.video || !s.live() || !e.knows(s) {
+			if !s.video || !s.live() || !e.knows(s) || !e.chose(s) {
 				continue
 			}
 			if v := r.of(s.name); v.MaxHeight != 0 {
-				list = append(list, candidate{s, v, place(r.onStage, s.name), place(r.selected, s.name), e.Conference.speaker.rank(o.ID)})
+				list = append(list, candidate{s, v, place(r.onStage, s.name), place(r.selected, s.name), e.Conference.speaker.rank(o.Member)})
 			}
 		}
 	}
@@ -108,7 +108,7 @@ func (e *Endpoint) video(list []candidate) []candidate {
 // the slot before (jitsi.md §9.5). What it has known it knows: a focus that was killed may have forgotten the last
 // acknowledgement, and hears it again. The caller holds Conference.mu.
 func (e *Endpoint) knows(s *source) bool {
-	if e.dialect.Load().rewriting {
+	if d := e.dialect.Load(); d.rewriting || d.single {
 		return true
 	}
 	if s.signal.Since <= e.wish.Receive.Known {
@@ -123,11 +123,11 @@ func (e *Endpoint) knows(s *source) bool {
 func (e *Endpoint) audio(list []candidate) []candidate {
 	list = list[:0]
 	for _, o := range e.Conference.order {
-		if o == e {
+		if o.Member == e.Member {
 			continue
 		}
 		for _, s := range o.sources {
-			if !s.video && s.live() && e.knows(s) && e.receive.audio.Wants(s.name) {
+			if !s.video && s.live() && e.knows(s) && e.chose(s) && e.receive.audio.Wants(s.name) {
 				list = append(list, candidate{source: s, rank: e.Conference.speaker.rank(o.ID)})
 			}
 		}

@@ -11,15 +11,15 @@ import (
 // What RTCP of one endpoint may cost (HB8).
 var (
 	controlRate = limit.Rate{PerSecond: 300, Burst: 300}       // compounds
-	nackRate    = limit.Rate{PerSecond: 100, Burst: 100}       // NACKs
+	nackRate    = limit.Rate{PerSecond: 100, Burst: 100}       // NACKs about one SSRC: browsers look every 20 ms for what is missing
 	toldRate    = limit.Rate{PerSecond: 20_000, Burst: 20_000} // packets that transport-wide feedback is about
 	repairRate  = limit.Rate{PerSecond: 1000, Burst: 500}      // retransmissions
 )
 
-type controlBudget struct{ control, nack, told, repair limit.Bucket }
+type controlBudget struct{ control, told, repair limit.Bucket }
 
 func (c *controlBudget) reset() {
-	c.control, c.nack = limit.NewBucket(controlRate), limit.NewBucket(nackRate)
+	c.control = limit.NewBucket(controlRate)
 	c.told, c.repair = limit.NewBucket(toldRate), limit.NewBucket(repairRate)
 }
 
@@ -105,25 +105,36 @@ func (e *Endpoint) nack(b *udp.Batch, c *rtp.Control, at time.Time) {
 	if s == nil || !s.video || s.paused { // it goes on with a key frame
 		return
 	}
-	if !out.budget.nack.Allow(at, 1) {
+	if s.again == nil {
+		s.again, s.nacks = new(again), limit.NewBucket(nackRate)
+	}
+	if !s.nacks.Allow(at, 1) {
 		e.drop(DropControl)
 		return
 	}
-	if s.again == nil {
-		s.again = new(again)
+	again, down := s.again, &out.downlink
+	copies := 1
+	if down.random() >= twiceLoss {
+		copies = 2
 	}
-	again := s.again
 	nacks := c.Nacks()
 	for seq, ok := nacks.Next(); ok; seq, ok = nacks.Next() {
-		if !again.asked(seq, at, out.downlink.state.RTT) {
+		if !again.asked(seq, at, down.roundTrip()) {
 			continue
 		}
-		if !out.budget.repair.Allow(at, 1) {
-			e.drop(DropControl)
-			return
-		}
-		if out.downlink.spare.take(at, out.downlink.rate(), out.downlink.random(), repairSize) {
-			s.repair(b, leg, d, seq)
+		for range copies {
+			if !out.budget.repair.Allow(at, 1) {
+				e.drop(DropControl)
+				return
+			}
+			if !down.spare.take(at, down.rate(), down.random(), repairSize) {
+				break
+			}
+			size := s.repair(b, leg, d, seq)
+			if size == 0 {
+				break
+			}
+			down.extra.take(at, 0, size)
 		}
 	}
 }
@@ -175,7 +186,7 @@ func (e *Endpoint) senderReport(b *udp.Batch, r rtp.SenderReport, at time.Time) 
 
 // report passes a sender report of a stream on to the slot's receiver.
 func (s *slot) report(b *udp.Batch, id uint32, r rtp.SenderReport) {
-	leg, _ := s.receiver.ready()
+	leg, d := s.receiver.ready()
 	if leg == nil {
 		return
 	}
@@ -186,7 +197,11 @@ func (s *slot) report(b *udp.Batch, id uint32, r rtp.SenderReport) {
 		return
 	}
 	r.SSRC, r.Timestamp, r.Packets, r.Octets = s.ssrc, r.Timestamp+s.shift, s.packets, s.octets
+	cname := s.source.owner.Member
+	if d.single && !d.chosen {
+		cname = s.own(&r, b.Now)
+	}
 	out.report = rtp.AppendSenderReport(out.report[:0], r, nil)
-	out.report = rtp.AppendCNAME(out.report, s.ssrc, s.source.owner.ID)
+	out.report = rtp.AppendCNAME(out.report, s.ssrc, cname)
 	leg.RTCP(b, out.report)
 }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"strings"
 
 	"parley/bridge/api"
@@ -34,12 +35,15 @@ type dialect struct {
 	kinds   [128]kind    // by payload type
 	apt     [128]uint8   // of a payload type of rtx: that which it retransmits
 	rtx     [128]uint8   // of a media payload type: its rtx; 0 is none
+	padding uint8        // one of those, for padding before any media; 0 is none
 	payload [kinds]uint8 // by codec; 0 is none
 	clock   [128]uint32
 	rewrite rtp.Rewriter
 
 	rewriting, midDemux  bool
+	single, chosen       bool
 	audioSSRC, videoSSRC uint32
+	repairSSRC           uint32
 }
 
 const (
@@ -52,7 +56,8 @@ const (
 )
 
 func newDialect(r api.Receive) *dialect {
-	d := &dialect{rewriting: r.Rewriting, midDemux: r.Rewriting && r.MidDemux, audioSSRC: r.AudioSSRC, videoSSRC: r.VideoSSRC}
+	d := &dialect{rewriting: r.Rewriting, midDemux: r.Rewriting && r.MidDemux, single: r.Single && !r.Rewriting, chosen: r.Chosen,
+		audioSSRC: r.AudioSSRC, videoSSRC: r.VideoSSRC, repairSSRC: r.RepairSSRC}
 	for _, p := range r.Payloads {
 		if p.ID == 0 || p.ID > 127 || d.kinds[p.ID] != unknown {
 			continue
@@ -64,6 +69,7 @@ func newDialect(r api.Receive) *dialect {
 			if p.Apt != 0 && p.Apt < 128 {
 				d.apt[p.ID] = p.Apt
 				d.rtx[p.Apt] = p.ID
+				d.padding = cmp.Or(d.padding, p.ID)
 			}
 		case d.payload[k] == 0:
 			d.payload[k] = p.ID

@@ -24,15 +24,18 @@ type downlink struct {
 	remb    int64 // bit/s that the client believes to be able to get; 0: it has not said so
 	assumed int64 // bit/s that the client wants to be assumed; below 1: none
 	voice   gauge
-	repairs gauge
+	extra   extra
+	probes  gauge // retransmissions with which probes were filled
 	spare   spare
 	told    time.Time // the receiver, last
 }
 
-// left takes a packet that left, with its size on the way.
-func (d *downlink) left(now time.Time, number uint16, size int, probe uint8) {
+// left takes a packet that left, with its size on the way. What is wanted is what all video that the receiver wants would cost, in bits
+// per second.
+func (d *downlink) left(now time.Time, number uint16, size int, probe uint8, wanted int64) {
 	if d.estimator == nil {
 		d.estimator, d.epoch = congestion.NewGCC(congestion.Config{Start: downlinkStart, Maximum: downlinkMost}), now
+		d.estimator.Demand(congestion.Bitrate(wanted)) // a probe needs something to be sent
 	}
 	d.estimator.Sent(congestion.Packet{Number: number, At: now.Sub(d.epoch), Size: size, Probe: probe})
 }
@@ -78,11 +81,14 @@ func (s *spare) take(now time.Time, rate int64, loss float64, size int) bool {
 
 // random is the loss that has nothing to do with how much is sent.
 func (d *downlink) random() float64 {
-	if d.state.Limit == congestion.LimitDelay || d.state.Delay > delayBad {
+	if d.state.Delay > delayBad {
 		return 0
 	}
-	return d.state.Loss
+	return min(d.state.Loss, d.state.Chance)
 }
+
+// roundTrip is how long an answer takes at present, without the time for which receivers hold their feedback back.
+func (d *downlink) roundTrip() time.Duration { return d.state.MinRTT + d.state.Delay }
 
 // rate is what may be sent altogether, in bits per second; 0: no limit is known.
 func (d *downlink) rate() int64 {
@@ -113,7 +119,7 @@ func (d *downlink) video(now time.Time) (bits int64, ok bool) {
 	if total <= 0 {
 		return 0, false
 	}
-	return max(total-d.voice.rate(now)-d.repairs.rate(now), 0), true
+	return d.extra.net(max(total-d.voice.rate(now)-d.probes.rate(now), 0)), true
 }
 
 // gauge measures a bit rate over about a second.
@@ -150,8 +156,11 @@ const (
 func (o *egress) tick(now time.Time) {
 	d := &o.downlink
 	if d.heard {
-		d.estimator.Demand(congestion.Bitrate(o.share.wanted + d.voice.rate(now)))
+		d.estimator.Demand(congestion.Bitrate(d.extra.gross(o.share.needs()) + d.voice.rate(now) + d.probes.rate(now)))
 		d.state = d.estimator.Tick(now.Sub(d.epoch))
+		if d.state.Loss >= redundancySoon {
+			o.redundancy.lossy(now, uint8(min(d.state.Loss*256, 255)), d.rate(), d.voice.rate(now))
+		}
 	}
 	o.pacer.rate = d.pace()
 }
@@ -183,7 +192,11 @@ func (e *Endpoint) tell(now time.Time) {
 	}
 	o.mu.Unlock()
 	for _, other := range e.Conference.order {
-		if p := other.quality.told; p == upward || p != nowhere && other == e {
+		p := other.quality.othersFault(now)
+		if other == e {
+			p = e.quality.told
+		}
+		if p != nowhere {
 			m.Troubles = append(m.Troubles, channel.Trouble{Endpoint: other.ID, Part: partNames[p]})
 		}
 	}

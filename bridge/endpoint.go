@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 // its Leg. It is safe for concurrent use.
 type Endpoint struct {
 	ID         string
+	Member     string // as which others know it: ID, but where a member has several transports
 	Conference *Conference
 
 	epoch   time.Time // of the conference
@@ -90,8 +92,8 @@ func (e *Endpoint) record(r *event.Recorder) {
 
 func (e *Endpoint) drop(d Drop) { e.dropped[d].Add(1) }
 
-func newEndpoint(c *Conference, id string) *Endpoint {
-	e := &Endpoint{ID: id, Conference: c, epoch: c.epoch, joined: time.Since(c.epoch), met: make(map[*source]uint64)}
+func newEndpoint(c *Conference, id, member string) *Endpoint {
+	e := &Endpoint{ID: id, Member: cmp.Or(member, id), Conference: c, epoch: c.epoch, joined: time.Since(c.epoch), met: make(map[*source]uint64)}
 	e.in.reset()
 	e.out.reset()
 	e.receive.reset()
@@ -130,6 +132,18 @@ func (e *Endpoint) State(state, reason string) {
 	c.bridge.event(api.Event{State: &api.State{Conference: c.ID, Endpoint: e.ID, Session: int(e.session.Load()), State: state, Reason: reason}})
 }
 
+// Moved forgets what was known of the way to the client.
+func (e *Endpoint) Moved() {
+	o := &e.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if d := &o.downlink; d.estimator != nil {
+		d.estimator.Reset()
+		d.state = d.estimator.State()
+		o.pacer.rate = d.pace()
+	}
+}
+
 // Messages sets who takes the messages of the data channel (channel.Data has the method for it).
 func (e *Endpoint) Messages(f func(data []byte, text bool)) { e.message.Store(&f) }
 
@@ -153,6 +167,7 @@ type egress struct {
 	pacer      pacer
 	redundancy redundancy
 	sequence   uint16 // transport-wide
+	blanks     uint16 // sequence number of the next padding on the bridge's own SSRC
 	header     rtp.Header
 	scratch    [512]byte  // a dependency descriptor
 	repair     rtp.Packet // that is sent again

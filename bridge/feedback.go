@@ -27,7 +27,7 @@ func (e *Endpoint) feedback(b *udp.Batch) {
 	if now.Sub(in.summary) >= summaryEvery {
 		for _, of := range in.table {
 			if r := &of.stream.reception; !of.repair && r.active && len(in.blocks) < 31 {
-				in.blocks = append(in.blocks, r.block(of.stream.ssrc, now))
+				in.blocks = append(in.blocks, r.block(of.stream.ssrc.Load(), now))
 			}
 		}
 		in.summary = now

@@ -119,6 +119,8 @@ func (s *slot) send(b *udp.Batch, leg Leg, d *dialect, p *packet) {
 	if !s.video {
 		class = urgent
 		out.downlink.voice.take(b.Now, w.Size+overhead)
+	} else {
+		out.downlink.extra.take(b.Now, w.Size+overhead, 0)
 	}
 	out.commit(b, leg, s, room, &w, s.ssrc, h.Marker || !s.video, class)
 	s.packets++
@@ -149,18 +151,18 @@ func renumber(payload []byte, k kind, note uint32) {
 	}
 }
 
-// repair sends again what had a sequence number, as a retransmission (RFC 4588), and reports whether it could. A receiver
+// repair sends again what had a sequence number, as a retransmission (RFC 4588), and returns its size on the way, 0 if it could not. A receiver
 // without RTX is given nothing: the packet would have the number that it had, and other bits (the time at which it is sent, the
 // transport-wide number), so that one keystream would encrypt both (RFC 3711 §9.1). It gets a key frame instead. The caller
 // holds egress.mu.
-func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
+func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) (size int) {
 	o, ok := s.order.Origin(seq)
 	if !ok || !o.Sent {
-		return false
+		return 0
 	}
 	st := s.origin(o.Stream)
 	if st == nil {
-		return false
+		return 0
 	}
 	st.mu.Lock()
 	buffer := st.store.get(o.Sequence)
@@ -169,13 +171,13 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 	}
 	st.mu.Unlock()
 	if buffer == nil {
-		return false
+		return 0
 	}
 	defer buffer.Release()
 	out := &s.receiver.out
 	p, h := &out.repair, &out.header
 	if p.Parse(buffer.Bytes) != nil || p.Sequence() != o.Sequence {
-		return false
+		return 0
 	}
 	from := st.source.owner.dialect.Load()
 	k, ids := from.kinds[p.PayloadType()], from.rewrite.IDs
@@ -184,7 +186,7 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 		if st == s.current {
 			s.source.request(b, st.index)
 		}
-		return false
+		return 0
 	}
 	*h = rtp.Header{
 		PayloadType: again, SSRC: s.rtx, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
@@ -197,18 +199,17 @@ func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) bool {
 	room := leg.Reserve(len(p.Bytes()) + growth)
 	if room == nil {
 		s.receiver.drop(DropRoom)
-		return false
+		return 0
 	}
 	w, err := d.rewrite.WriteRTX(room, p, ids, h, seq)
 	if err != nil {
 		leg.Commit(b, 0, s.rtx, false)
-		return false
+		return 0
 	}
 	renumber(room[w.Size-len(p.Payload()):w.Size], k, o.Note)
 	s.repairs++
-	out.downlink.repairs.take(b.Now, w.Size+overhead)
 	out.commit(b, leg, s, room, &w, s.rtx, true, repaired)
-	return true
+	return w.Size + overhead
 }
 
 // redescribe writes the numbers of a note into a dependency descriptor: frame_number, and the template id, in the descriptor

@@ -25,8 +25,11 @@ type ingress struct {
 	reported time.Time     // last transport-wide feedback
 	summary  time.Time     // last receiver report
 	voice    voice
-	out      []byte // scratch for RTCP
-	blocks   []rtp.ReportBlock
+	rows     rows
+
+	unsignalled []finding
+	out         []byte // scratch for RTCP
+	blocks      []rtp.ReportBlock
 }
 
 // entry is whose an SSRC is.
@@ -64,12 +67,15 @@ func (e *Endpoint) RTP(b *udp.Batch, buffer *udp.Buffer, at time.Time) {
 			in.arrivals = new(rtp.Arrivals)
 		}
 		in.arrivals.Record(n, since)
+		in.rows.take(n)
 		in.pending = true
 	}
 	of, ok := in.table[p.SSRC()]
 	if !ok {
-		e.drop(DropSource)
-		return
+		if of, ok = in.find(p, d, at); !ok {
+			e.drop(DropSource)
+			return
+		}
 	}
 	s := of.stream
 	if of.repair {
@@ -78,7 +84,7 @@ func (e *Endpoint) RTP(b *udp.Batch, buffer *udp.Buffer, at time.Time) {
 			e.drop(DropRepair)
 			return
 		}
-		if p.Unwrap(apt, s.ssrc) != nil {
+		if p.Unwrap(apt, s.ssrc.Load()) != nil {
 			e.drop(DropProbe)
 			return
 		}

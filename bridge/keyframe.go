@@ -71,7 +71,7 @@ func (s *source) ask(b *udp.Batch) {
 	out := rtp.AppendReceiverReport(k.buffer[:0], d.videoSSRC, nil)
 	for i, st := range s.streams {
 		if k.wanted&(1<<i) != 0 {
-			out = rtp.AppendPLI(out, d.videoSSRC, st.ssrc)
+			out = rtp.AppendPLI(out, d.videoSSRC, st.ssrc.Load())
 			k.asked[i] = b.Now
 		}
 	}

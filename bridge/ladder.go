@@ -4,13 +4,17 @@ package bridge
 type rung struct {
 	index             int
 	spatial, temporal uint8
-	height            int // pixels
+	thin              bool // without every second picture of the highest temporal layer
+	height            int  // pixels
 	rate              int64
 }
 
+// same says that the picture is of the same size.
+func (r *rung) same(as *rung) bool { return r.index == as.index && r.spatial == as.spatial }
+
 // ladder are the choices of a source, from the cheapest to the best.
 type ladder struct {
-	rungs [maxStreams * maxTemporal]rung
+	rungs [maxStreams * (maxTemporal + 1)]rung
 	n     int
 }
 
@@ -33,8 +37,8 @@ func typicalRate(height int) int64 {
 var temporalShare = [maxTemporal]int64{50, 70, 100, 100}
 
 // climb makes the ladder of a source: of its lowest layer all frame rates, of those up to 360 lines the second and above, of
-// larger ones the full rate only, since a larger picture that stutters is worse than a smaller one that does not. A screen is
-// read: each layer comes with all frame rates.
+// larger ones the full rate, or three quarters of it, since a larger picture that stutters is worse than a smaller one that does
+// not. A screen is read: each layer comes with all frame rates.
 func (l *levels) climb(screen bool) (out ladder) {
 	first := true
 	for i := range l.streams {
@@ -49,10 +53,16 @@ func (l *levels) climb(screen bool) (out ladder) {
 				if !screen && !first && (t < min(top, 1) || h > stageFirst && t < top) {
 					continue
 				}
-				r := rung{i, s, t, h, st.rate(h, s, t)}
+				r := rung{index: i, spatial: s, temporal: t, height: h}
 				if t == top && t > 0 {
 					r.temporal = highest
+					if r.thin = st.spare[s] > 0; r.thin {
+						r.rate = st.cost(&r)
+						out.add(r)
+						r.thin = false
+					}
 				}
+				r.rate = st.cost(&r)
 				out.add(r)
 			}
 			first = false
@@ -73,6 +83,15 @@ func (l *level) temporals(spatial uint8) uint8 {
 		}
 	}
 	return top
+}
+
+// cost is what a rung of the stream costs now, in bits per second.
+func (l *level) cost(r *rung) int64 {
+	bits := l.rate(r.height, r.spatial, r.temporal)
+	if r.thin {
+		bits -= int64(l.spare[r.spatial])
+	}
+	return bits
 }
 
 func (l *level) rate(height int, spatial, temporal uint8) int64 {

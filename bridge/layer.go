@@ -75,6 +75,9 @@ func (s *slot) layered(p *packet) bool {
 			s.temporal = f.Temporal
 		}
 	}
+	if s.want.thin && p.spare() {
+		return false
+	}
 	if p.deps != nil {
 		keep := false
 		structure := p.deps.Structure()

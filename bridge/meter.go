@@ -20,15 +20,19 @@ type meter struct {
 
 // layerBytes are bytes by spatial and temporal layer.
 type layerBytes struct {
+	spare [maxSpatial]uint32              // of pictures that a slot leaves out that gets every second one of the highest temporal layer
 	own   [maxSpatial][maxTemporal]uint32 // of packets that the layer itself needs and those above do not
 	above [maxSpatial][maxTemporal]uint32 // of packets that the spatial layers above need too
 }
 
-// take counts a packet. Above says that the spatial layers above need it too.
-func (m *meter) take(now time.Time, spatial, temporal uint8, above bool, n int) {
+// take counts a packet. Above says that the spatial layers above need it too, spare that it can be left out (packet.spare).
+func (m *meter) take(now time.Time, spatial, temporal uint8, above, spare bool, n int) {
 	m.pass(now)
 	if m.begun.IsZero() {
 		m.begun, m.at = now, now
+	}
+	if spare {
+		m.bytes[m.slice].spare[min(spatial, maxSpatial-1)] += uint32(n)
 	}
 	b := &m.bytes[m.slice].own
 	if above {
@@ -53,20 +57,22 @@ func (m *meter) pass(now time.Time) {
 	}
 }
 
-// rates are what a receiver of a spatial and temporal layer is sent, in bits per second. It answers false while that is not
-// known.
-func (m *meter) rates(now time.Time) (rates [maxSpatial][maxTemporal]uint32, ok bool) {
+// rates are what a receiver of a spatial and temporal layer is sent, and how much of it can be left out, in bits per second. It
+// answers false while that is not known.
+func (m *meter) rates(now time.Time) (rates [maxSpatial][maxTemporal]uint32, spare [maxSpatial]uint32, ok bool) {
 	m.pass(now)
 	if m.begun.IsZero() {
-		return rates, false
+		return rates, spare, false
 	}
 	over := min(now.Sub(m.at)+(meterSlices-1)*meterSlice, now.Sub(m.begun))
 	if over < meterLeast {
-		return rates, false
+		return rates, spare, false
 	}
+	perSecond := func(bytes uint64) uint32 { return uint32(min(bytes*8*uint64(time.Second)/uint64(over), 1<<32-1)) }
 	var sum layerBytes
 	for i := range m.bytes {
 		for s := range maxSpatial {
+			sum.spare[s] += m.bytes[i].spare[s]
 			for t := range maxTemporal {
 				sum.own[s][t] += m.bytes[i].own[s][t]
 				sum.above[s][t] += m.bytes[i].above[s][t]
@@ -75,12 +81,13 @@ func (m *meter) rates(now time.Time) (rates [maxSpatial][maxTemporal]uint32, ok 
 	}
 	var below [maxTemporal]uint64 // that the layer needs of those beneath it
 	for s := range maxSpatial {
+		spare[s] = perSecond(uint64(sum.spare[s]))
 		bytes := uint64(0)
 		for t := range maxTemporal {
 			below[t] += uint64(sum.above[s][t])
 			bytes += uint64(sum.own[s][t]) + below[t]
-			rates[s][t] = uint32(min(bytes*8*uint64(time.Second)/uint64(over), 1<<32-1))
+			rates[s][t] = perSecond(bytes)
 		}
 	}
-	return rates, true
+	return rates, spare, true
 }

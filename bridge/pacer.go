@@ -130,7 +130,7 @@ func (o *egress) depart(b *udp.Batch, leg Leg, w *rtp.Written, ssrc uint32, end 
 	}
 	o.pacer.probe.credit -= bits
 	if w.TransportCC != 0 {
-		o.downlink.left(b.Now, o.sequence, w.Size+overhead, o.pacer.probe.mark(b.Now))
+		o.downlink.left(b.Now, o.sequence, w.Size+overhead, o.pacer.probe.mark(b.Now), o.share.wanted)
 		o.sequence++
 	}
 	leg.Commit(b, w.Size, ssrc, end)

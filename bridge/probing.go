@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"time"
 
 	"parley/bridge/congestion"
@@ -65,26 +66,65 @@ func (o *egress) fill(b *udp.Batch, leg Leg, d *dialect) {
 	p := &o.pacer.probe
 	s := o.filler()
 	if s == nil {
-		p.on, p.done = false, p.ask.ID // there is nothing to probe with
+		for n := 0; p.credit > 0 && n < paddingSeen; n++ {
+			if !o.blank(b, leg, d) {
+				p.on, p.done = false, p.ask.ID // there is nothing to probe with
+				return
+			}
+		}
 		return
 	}
 	for back := uint16(1); s.rtx != 0 && p.credit > 0 && back < paddingSeen; back++ {
-		s.repair(b, leg, d, s.order.Next()-back)
+		if size := s.repair(b, leg, d, s.order.Next()-back); size > 0 {
+			o.downlink.probes.take(b.Now, size)
+		}
 	}
 	for n := 0; p.credit > 0 && n < paddingSeen && s.pad(b, leg, d); n++ {
 	}
 }
 
-// filler is a slot whose packets can be sent again, or at least one that has sent something.
+// blank sends a packet of padding on the bridge's own SSRC of video, which receivers know that choose no SSRCs for it, as JVB does
+// before it has sent them any media.
+func (o *egress) blank(b *udp.Batch, leg Leg, d *dialect) bool {
+	payload := cmp.Or(d.payload[vp8], d.payload[vp9], d.payload[av1], d.payload[h264])
+	if d.single || d.videoSSRC == 0 || o.slots[d.videoSSRC] != nil || payload == 0 {
+		return false
+	}
+	room := leg.Reserve(paddingMost + growth)
+	if room == nil {
+		return false
+	}
+	h := &o.header
+	*h = rtp.Header{PayloadType: payload, SSRC: d.videoSSRC, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
+		Sequence: o.blanks, TransportCC: o.sequence}
+	w, err := d.rewrite.WritePadding(room, h, paddingMost)
+	if err != nil {
+		leg.Commit(b, 0, h.SSRC, false)
+		return false
+	}
+	o.blanks++
+	o.depart(b, leg, &w, h.SSRC, true)
+	return true
+}
+
+// filler is a slot whose packets can be sent again, or at least one that has sent something, or else one on whose SSRC of
+// retransmissions padding can go: the first picture may be what there is to be found room for.
 func (o *egress) filler() (best *slot) {
+	var fresh *slot
 	for _, s := range o.video {
 		switch {
 		case !s.sent:
+			if fresh == nil && s.rtx != 0 && s.source != nil && s.want.on && !s.doubtful {
+				fresh = s
+			}
 		case s.current != nil && s.rtx != 0:
 			return s
 		case best == nil || best.rtx == 0 && s.rtx != 0 || best.rtx == 0 && s.whole && !best.whole:
 			best = s
 		}
+	}
+	if best == nil {
+		best = fresh
 	}
 	return best
 }
@@ -92,7 +132,11 @@ func (o *egress) filler() (best *slot) {
 // pad sends a packet of padding: on the SSRC of the slot's retransmissions, or where there is none in between two frames.
 func (s *slot) pad(b *udp.Batch, leg Leg, d *dialect) bool {
 	out, h := &s.receiver.out, &s.receiver.out.header
-	*h = rtp.Header{PayloadType: d.rtx[s.payload], SSRC: s.rtx, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
+	again := d.rtx[s.payload]
+	if !s.sent {
+		again = d.padding
+	}
+	*h = rtp.Header{PayloadType: again, SSRC: s.rtx, MID: s.mid, Descriptor: noDescriptor, AbsSendTime: rtp.SendTime(b.Now),
 		Sequence: s.repairs, Timestamp: s.order.Newest(), TransportCC: out.sequence}
 	media := s.rtx == 0 || h.PayloadType == 0
 	if media && (!s.whole || s.payload == 0) {
@@ -107,6 +151,7 @@ func (s *slot) pad(b *udp.Batch, leg Leg, d *dialect) bool {
 		h.PayloadType, h.SSRC, h.Sequence, h.Timestamp = s.payload, s.ssrc, place.Sequence, place.Timestamp
 	} else {
 		s.repairs++
+		s.padded = s.padded || !s.sent
 	}
 	w, err := d.rewrite.WritePadding(room, h, paddingMost)
 	if err != nil {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"parley/bridge/congestion"
 	"parley/bridge/rtp"
 )
 
@@ -16,8 +17,8 @@ type reception struct {
 	transit          int64
 	anyTransit       bool
 	delay            delay
-	judged           int64 // expected and received at the last judgement
-	judgedReceived   int64
+	rows             int64 // packets that were missing in rows, when the one behind them came
+	judged           tally // at the last judgement
 	lastSR           uint32
 	lastSRAt         time.Time
 }
@@ -29,6 +30,9 @@ func (r *reception) begin(seq int64) {
 // take counts a packet that came at a time in ticks of the stream's clock.
 func (r *reception) take(seq int64, timestamp uint32, arrival int64) {
 	r.received++
+	if gap := seq - r.highest - 1; gap >= congestion.RowLeast {
+		r.rows += gap
+	}
 	r.highest = max(r.highest, seq)
 	transit := arrival - int64(timestamp)
 	if r.anyTransit {
@@ -40,6 +44,12 @@ func (r *reception) take(seq int64, timestamp uint32, arrival int64) {
 	}
 	r.transit, r.anyTransit = transit, true
 	r.delay.take(int64(int32(transit)))
+}
+
+// tally counts what there was of the stream.
+func (r *reception) tally() tally {
+	total := r.highest - r.base + 1
+	return tally{total, total - r.received, r.rows}
 }
 
 // block is the report since the last one.

@@ -12,7 +12,8 @@ const (
 	redundancyMost = 3                // packets of audio before one that it carries once more
 	redundancySize = 1000             // bytes of a packet of audio with what is added to it
 	redundancyFor  = 10 * time.Second // what was added stays so long after the loss
-	redundancyPart = 4                // audio with what is added is no more than one part in so many of the way
+	redundancyPart = 2                // audio with what is added is no more than one part in so many of the way: people rather hear than see
+	redundancySoon = 0.1              // of everything lost is known from transport-wide feedback before the client reports about audio
 )
 
 // redundancyAt is the loss, in packets of 256, from which so many packets more are carried.

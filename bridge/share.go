@@ -6,11 +6,15 @@ import (
 )
 
 const (
-	shareEvery   = 5 * time.Second        // the budget is shared anew, if nothing else leads to it
+	shareEvery   = 500 * time.Millisecond // the budget is shared anew, if nothing else leads to it
 	shareLeast   = 200 * time.Millisecond // and no more often
-	raiseAfter   = time.Second            // what was lowered stays so long
-	raiseMargin  = 10                     // percent that a layer above the present one must be cheaper than what is there
-	resumeMargin = 30                     // the same for what is paused
+	raiseAfter   = time.Second            // after something was lowered, a budget that rises does not lead to it
+	raiseMargin  = 10                     // percent of what another picture size costs more that must be left besides
+	needMargin   = 2                      // percent that are asked of the estimate besides, as what is wanted is measured
+	raiseNews    = 5                      // percent that the budget has risen by, at which it is shared anew sooner
+	climbsOver   = 15 * time.Second       // in which a slot goes up twice at most where that takes a key frame and much is lost by chance
+	resumeMargin = 30                     // percent more than its cost that must be left for what is paused,
+	resumeSpare  = 5                      // and percent of the whole that must be left then, since what the others cost goes up and down
 
 	stageFirst = 360 // pixels that what is on stage gets before others get anything
 )
@@ -31,6 +35,7 @@ type share struct {
 func (o *egress) spread(budget int64, now time.Time) {
 	o.share.spent, o.share.budget, o.share.at = 0, budget, now
 	left := budget
+	lossy := o.downlink.random() >= twiceLoss
 	for _, s := range o.order {
 		s.step, s.steps = -1, 0
 		if s.source != nil && s.want.on {
@@ -39,11 +44,11 @@ func (o *egress) spread(budget int64, now time.Time) {
 	}
 	raise := func(s *slot, to int) bool {
 		l := &s.source.ladder
-		cost := s.price(l.rungs[to].rate)
+		cost := s.price(&l.rungs[to])
 		if s.step >= 0 {
-			cost -= s.price(l.rungs[s.step].rate)
+			cost -= s.price(&l.rungs[s.step])
 		}
-		if cost > left {
+		if lossy && !s.mayClimb(&l.rungs[to], now) || cost > left || s.paused && cost > left-budget*resumeSpare/100 {
 			return false
 		}
 		left -= cost
@@ -95,16 +100,37 @@ func (o *egress) spread(budget int64, now time.Time) {
 	o.share.spent = budget - left
 }
 
-// price is what a choice is reckoned at: more than it costs if it is more than the slot gets now, so that nothing goes up and
-// down all the time.
-func (s *slot) price(rate int64) int64 {
+// price is what a choice is reckoned at: more than it costs if the slot would have to begin with a key frame, so that nothing
+// goes up and down all the time. Temporal layers come and go without.
+func (s *slot) price(to *rung) int64 {
 	switch {
 	case s.paused: // which costs a key frame besides
-		return rate + rate*resumeMargin/100
-	case rate > s.pick.rate:
-		return rate + rate*raiseMargin/100
+		return to.rate + to.rate*resumeMargin/100
+	case to.rate > s.pick.rate && (to.index != s.pick.index || to.spatial != s.pick.spatial):
+		return to.rate + (to.rate-s.pick.rate)*raiseMargin/100
 	}
-	return rate
+	return to.rate
+}
+
+// climbs says that a rung takes a key frame to go up to, which all who get the stream are sent.
+func (s *slot) climbs(to *rung) bool {
+	at := s.current
+	return at != nil && (to.index > at.index || to.index == at.index && to.spatial > s.spatial)
+}
+
+// mayClimb answers false for a rung that the slot would have to go up to for the third time in climbsOver. With losses that no lower
+// rate ends, the estimate and what is sent again go up and down, and slots with them; each time costs all others who get the
+// stream a key frame.
+func (s *slot) mayClimb(to *rung, now time.Time) bool {
+	return !s.climbs(to) || s.pick.same(to) || now.Sub(s.climbed[1]) >= climbsOver
+}
+
+// choose makes a rung the slot's choice.
+func (s *slot) choose(to rung, now time.Time) {
+	if s.climbs(&to) && !s.pick.same(&to) {
+		s.climbed = [2]time.Time{now, s.climbed[0]}
+	}
+	s.pick = to
 }
 
 // rank notes in which order slots matter.
@@ -141,7 +167,7 @@ func (o *egress) limit(now time.Time) bool {
 	case since < shareLeast:
 		return true
 	case cost > budget:
-	case since >= shareEvery, budget > sh.budget+sh.budget*raiseMargin/100 && now.Sub(sh.lowered) >= raiseAfter:
+	case since >= shareEvery, budget > sh.budget+sh.budget*raiseNews/100 && now.Sub(sh.lowered) >= raiseAfter:
 	default:
 		return true
 	}
@@ -152,7 +178,7 @@ func (o *egress) limit(now time.Time) bool {
 	sh.news = true
 	for _, s := range o.order {
 		if s.step >= 0 {
-			s.pick = s.source.ladder.rungs[s.step]
+			s.choose(s.source.ladder.rungs[s.step], now)
 		}
 	}
 	return true
@@ -171,10 +197,18 @@ func (o *egress) cost() (bits int64, alive bool) {
 		if s.step >= 0 {
 			st := &s.source.levels.streams[s.pick.index]
 			alive = alive && st.alive && s.pick.spatial <= st.spatial
-			bits += st.rate(s.pick.height, s.pick.spatial, s.pick.temporal)
+			bits += st.cost(&s.pick)
 		}
 	}
 	return bits, alive
+}
+
+// needs is the budget at which all that is wanted is given, in bits per second: not less than what limit asks for.
+func (s *share) needs() int64 {
+	if s.budget == 0 {
+		return s.wanted
+	}
+	return s.wanted + s.wanted*(raiseMargin+needMargin)/100
 }
 
 // demand is what all that is wanted would cost, in bits per second.

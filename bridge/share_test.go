@@ -10,6 +10,7 @@ import (
 	"parley/bridge/api"
 	"parley/bridge/channel"
 	"parley/bridge/rtp"
+	"parley/bridge/rtp/codec"
 )
 
 // camera3 has three layers of 180, 360 and 720 lines at about 150, 450 and 1,500 kbit/s, half of which is the highest
@@ -30,19 +31,24 @@ func (c camera3) frame(key bool) {
 	}
 }
 
+// shoot takes one frame of each camera; a key frame where one was asked for.
+func (w *world) shoot(cameras ...camera3) {
+	for _, c := range cameras {
+		key := len(c[0].sent) == 0
+		for _, l := range c {
+			key = key || w.legs[l.id].plis(l.ssrc) > 0
+		}
+		if key {
+			w.legs[c[0].id].control = nil
+		}
+		c.frame(key)
+	}
+}
+
 // film lets cameras run at 30 frames per second; a key frame comes as soon as one was asked for.
 func (w *world) film(d time.Duration, cameras ...camera3) {
 	for end := w.now.Add(d); w.now.Before(end); {
-		for _, c := range cameras {
-			key := len(c[0].sent) == 0
-			for _, l := range c {
-				key = key || w.legs[l.id].plis(l.ssrc) > 0
-			}
-			if key {
-				w.legs[c[0].id].control = nil
-			}
-			c.frame(key)
-		}
+		w.shoot(cameras...)
 		w.pass(time.Second / 30)
 	}
 }
@@ -80,12 +86,48 @@ func TestLayersFollowTheBudget(t *testing.T) {
 	w.film(2*time.Second, cam)
 	for _, step := range []struct{ budget, least, most, height int }{
 		{-1, 1400, 2000, 720}, {700, 400, 600, 360}, {400, 200, 400, 360}, {220, 130, 220, 180}, {125, 50, 125, 180}, {60, 30, 50, 180}, {30, 0, 0, 0},
-		{220, 130, 220, 180}, {700, 400, 600, 360}, {1400, 400, 600, 360}, {3000, 1400, 2000, 720}, {-1, 1400, 2000, 720},
+		{220, 130, 220, 180}, {700, 400, 600, 360}, {1150, 400, 600, 360}, {1400, 1000, 1300, 720}, {3000, 1400, 2000, 720}, {-1, 1400, 2000, 720},
 	} {
 		w.assume("b", int64(step.budget)*1000)
 		w.film(6*time.Second, cam)
 		if kbits, height := w.got("b", 2000, 2*time.Second, cam); kbits < step.least || kbits > step.most || height != step.height {
 			t.Errorf("of %d kbit/s: %d, %d lines; want %d to %d, %d lines", step.budget, kbits, height, step.least, step.most, step.height)
+		}
+	}
+	continuous(t, w.legs["b"].of(2000))
+}
+
+// Between two temporal layers, every second picture of the upper one is left out: those that nothing refers to.
+func TestEverySecondPictureIsLeftOut(t *testing.T) {
+	w := newWorld(t)
+	w.join("a", nil, videoSource("a-v0", 2000, 3))
+	w.join("b", nil)
+	w.wants("b", -1)
+	cam := w.camera3("a", 2000)
+	w.film(2*time.Second, cam)
+	for _, step := range []struct {
+		budget int64
+		ids    [4]int // pictures of each temporal layer in a second
+	}{{-1, [4]int{8, 8, 15}}, {1_350_000, [4]int{8, 8, 8}}, {-1, [4]int{8, 8, 15}}} {
+		w.assume("b", step.budget)
+		w.film(5*time.Second, cam)
+		w.legs["b"].packets = nil
+		w.film(4*time.Second, cam)
+		var pictures [4]int
+		for _, p := range w.legs["b"].of(2000) {
+			var d codec.VP8
+			if err := d.Parse(p.Payload()); err != nil {
+				t.Fatal(err)
+			}
+			if d.Start && d.Partition == 0 {
+				pictures[d.Temporal]++
+			}
+		}
+		for tid, n := range pictures {
+			if n < 4*step.ids[tid]-4 || n > 4*step.ids[tid]+2 {
+				t.Errorf("of %d bit/s: %v pictures in 4 s, want about %v a second", step.budget, pictures, step.ids)
+				break
+			}
 		}
 	}
 	continuous(t, w.legs["b"].of(2000))
@@ -113,7 +155,7 @@ func TestTheLeastImportantIsPaused(t *testing.T) {
 		{-1, [4]int{180, 180, 720, 180}},
 		{2500, [4]int{180, 180, 720, 180}},
 		{1000, [4]int{180, 180, 360, 180}},
-		{600, [4]int{180, 180, 360, 0}},
+		{430, [4]int{180, 0, 360, 0}},
 		{100, [4]int{0, 0, 180, 0}},
 		{-1, [4]int{180, 180, 720, 180}},
 	} {
@@ -174,4 +216,42 @@ func TestREMBIsABudget(t *testing.T) {
 	if kbits, height := w.got("b", 2000, time.Second, cam); height != 360 || kbits > 700 {
 		t.Errorf("%d kbit/s, %d lines", kbits, height)
 	}
+}
+
+// A slot goes up twice in a quarter of a minute at most where that takes a key frame.
+func TestSlotClimbsSeldom(t *testing.T) {
+	small, large, screen := rung{index: 1}, rung{index: 2}, rung{index: 1, spatial: 1}
+	at := func(seconds float64) time.Time {
+		return time.Unix(1000, 0).Add(time.Duration(seconds * float64(time.Second)))
+	}
+	s := &slot{pick: small, current: &stream{index: 1}}
+	goes := func(to rung, seconds float64, may bool) {
+		t.Helper()
+		if s.mayClimb(&to, at(seconds)) != may {
+			t.Errorf("after %v s: to %d/%d %v", seconds, to.index, to.spatial, !may)
+		}
+		if may {
+			s.choose(to, at(seconds))
+		}
+	}
+	goes(large, 0, true)
+	goes(large, 0.5, true) // waits for the key frame
+	goes(small, 1, true)
+	goes(screen, 3, true)
+	goes(small, 4, true)
+	goes(large, 5, false)
+	goes(small, 14, true) // and stays what it is
+	goes(large, 15, true)
+	goes(small, 16, true)
+	goes(screen, 17.5, false)
+	goes(screen, 18, true)
+	s.current = &stream{index: 2}
+	goes(small, 19, true)
+	goes(large, 20, true) // which it still gets
+	s.pick, s.current = small, &stream{index: 1}
+	goes(large, 21, false)
+	s.turnOn(candidate{limit: channel.VideoConstraints{MaxHeight: 720}})
+	goes(large, 21, true) // somebody wants to see it
+	s.current = nil
+	goes(large, 22, true) // it takes a key frame whatever is chosen
 }

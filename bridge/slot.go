@@ -7,6 +7,7 @@ import (
 	"parley/bridge/rtp"
 	"parley/bridge/rtp/codec"
 	"parley/bridge/udp"
+	"parley/internal/limit"
 )
 
 const (
@@ -24,14 +25,15 @@ type slot struct {
 	mid       string // of a slot with one
 	pooled    bool   // the bridge chose the SSRCs, and announces them
 
-	source *source // nil: at none
-	used   uint64  // when it was turned off last, for the choice of the oldest
-	want   wanted
-	stage  bool // its source is on stage
-	paused bool // there is no room for it
-	pick   rung // what there is room for, while the budget is limited
-	step   int  // scratch of spread: the rung, and how many there are
-	steps  int
+	source  *source // nil: at none
+	used    uint64  // when it was turned off last, for the choice of the oldest
+	want    wanted
+	stage   bool         // its source is on stage
+	paused  bool         // there is no room for it
+	pick    rung         // what there is room for, while the budget is limited
+	climbed [2]time.Time // when it was to go up with a key frame, last and before
+	step    int          // scratch of spread: the rung, and how many there are
+	steps   int
 
 	announced time.Time // when the client was told of the source
 	doubtful  bool      // and perhaps was not: nothing is sent until it is told again
@@ -55,7 +57,9 @@ type slot struct {
 	octets   uint32
 
 	again   *again // nil: nothing was asked for yet
+	nacks   limit.Bucket
 	repairs uint16 // sequence number of the next retransmission
+	padded  bool   // the SSRC of retransmissions was used though no media was sent
 	recent  [recentStreams]recent
 	newest  int // of recent
 }
@@ -68,6 +72,7 @@ type wanted struct {
 	stream   int
 	spatial  uint8
 	temporal uint8
+	thin     bool // without what packet.spare says
 }
 
 // recent is a stream that was forwarded.

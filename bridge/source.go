@@ -50,7 +50,7 @@ func newSource(owner *Endpoint, s api.Source) *source {
 		}
 	}
 	for _, ssrc := range order {
-		known := slices.ContainsFunc(src.streams, func(o *stream) bool { return o.ssrc == ssrc })
+		known := slices.ContainsFunc(src.streams, func(o *stream) bool { return o.ssrc.Load() == ssrc })
 		if known || slices.Contains(repair, ssrc) || ssrc == 0 || len(src.streams) == maxStreams {
 			continue
 		}
@@ -59,14 +59,17 @@ func newSource(owner *Endpoint, s api.Source) *source {
 	if len(src.streams) == 0 {
 		return nil
 	}
-	src.ssrc, src.rtx = src.streams[0].ssrc, src.streams[0].rtx
+	src.ssrc, src.rtx = src.streams[0].ssrc.Load(), src.streams[0].rtx
+	if s.Found {
+		src.streams = []*stream{newStream(src, 0, 0, 0)}
+	}
 	src.slots.Store(new([]*slot))
 	return src
 }
 
 // same says that a source was signalled as before: what may change while it goes on is its video type, and Since.
 func (s *source) same(o api.Source) bool {
-	return s.name == o.Name && s.signal.Kind == o.Kind && slices.Equal(s.signal.SSRCs, o.SSRCs) &&
+	return s.name == o.Name && s.signal.Kind == o.Kind && s.signal.Found == o.Found && slices.Equal(s.signal.SSRCs, o.SSRCs) &&
 		slices.EqualFunc(s.signal.Groups, o.Groups, func(a, b api.Group) bool {
 			return a.Semantics == b.Semantics && slices.Equal(a.SSRCs, b.SSRCs)
 		})
@@ -74,9 +77,12 @@ func (s *source) same(o api.Source) bool {
 
 // all are the SSRCs of the source.
 func (s *source) all() []uint32 {
+	if s.signal.Found {
+		return s.signal.SSRCs
+	}
 	var all []uint32
 	for _, st := range s.streams {
-		all = append(all, st.ssrc)
+		all = append(all, st.ssrc.Load())
 		if st.rtx != 0 {
 			all = append(all, st.rtx)
 		}
@@ -124,4 +130,5 @@ type level struct {
 
 	measured bool
 	rates    [maxSpatial][maxTemporal]uint32 // of what a receiver of a layer gets, bits per second
+	spare    [maxSpatial]uint32              // of that, what can be left out of the highest temporal layer (packet.spare)
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/bridge/rtp"
@@ -21,9 +22,10 @@ const (
 
 // stream is one incoming SSRC with media, and its retransmission's SSRC.
 type stream struct {
-	source    *source
-	index     int // in its source
-	ssrc, rtx uint32
+	source *source
+	index  int           // in its source
+	ssrc   atomic.Uint32 // 0: it was not signalled, and none was found yet
+	rtx    uint32        // 0 also where it was not signalled
 
 	// Guarded by ingress.mu of the owner.
 	id         uint32 // for Continuity; another one when it began anew
@@ -50,7 +52,9 @@ type stream struct {
 }
 
 func newStream(s *source, index int, ssrc, rtx uint32) *stream {
-	return &stream{source: s, index: index, ssrc: ssrc, rtx: rtx, id: s.owner.bridge().streams.Add(1)}
+	st := &stream{source: s, index: index, rtx: rtx, id: s.owner.bridge().streams.Add(1)}
+	st.ssrc.Store(ssrc)
+	return st
 }
 
 // number extends the sequence number of a packet, and says whether it is the newest. It answers false for one that is far
@@ -107,10 +111,10 @@ func (s *stream) keep(p *packet) {
 	f := &p.frame
 	if !f.Known || f.Spatial >= maxSpatial {
 		s.seen[0] = p.at
-		s.meter.take(p.at, 0, 0, false, len(p.Bytes()))
+		s.meter.take(p.at, 0, 0, false, false, len(p.Bytes()))
 		return
 	}
-	s.meter.take(p.at, f.Spatial, f.Temporal, p.above(), len(p.Bytes()))
+	s.meter.take(p.at, f.Spatial, f.Temporal, p.above(), p.spare(), len(p.Bytes()))
 	s.seen[f.Spatial] = p.at
 	if h := min(f.Width, f.Height); h != 0 {
 		s.height[f.Spatial] = h
@@ -140,7 +144,7 @@ func (s *stream) level(now time.Time) (l level) {
 		}
 	}
 	l.heights = s.height
-	l.rates, l.measured = s.meter.rates(now)
+	l.rates, l.spare, l.measured = s.meter.rates(now)
 	return l
 }
 
@@ -233,6 +237,21 @@ func (p *packet) above() bool {
 		return spatial > p.frame.Spatial && p.dep.Indications.Of(target) != codec.NotPresent
 	case p.kind == vp9 && p.read:
 		return !p.vp9.NotUpper || !p.vp9.Inter
+	}
+	return false
+}
+
+// spare says that the packet's picture is one of every second that a slot can leave out, beyond whole temporal layers: nothing
+// refers to it. In the pattern T0 T2 T1 T2 it is the T2 behind T1.
+func (p *packet) spare() bool {
+	if !p.frame.Discardable || p.frame.Temporal == 0 {
+		return false
+	}
+	switch {
+	case p.kind == vp8 && p.read && p.vp8.HasPicture:
+		return p.vp8.Picture&2 != 0
+	case p.deps != nil: // a picture has a frame for each spatial layer
+		return p.dep.Number/(uint16(p.layers())+1)&2 != 0
 	}
 	return false
 }

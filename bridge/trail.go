@@ -22,11 +22,10 @@ func (o *egress) leave(s *slot) {
 	s.point(nil)
 	o.pacer.purge(s)
 	delete(o.slots, s.ssrc)
-	if !s.sent {
-		return
+	if s.sent {
+		o.remember(s.ssrc, trail{next: s.order.Next(), newest: s.order.Newest(), at: s.sentAt, packets: s.packets, octets: s.octets})
 	}
-	o.remember(s.ssrc, trail{next: s.order.Next(), newest: s.order.Newest(), at: s.sentAt, packets: s.packets, octets: s.octets})
-	if s.rtx != 0 {
+	if s.rtx != 0 && (s.sent || s.padded) {
 		o.remember(s.rtx, trail{next: s.repairs})
 	}
 }

@@ -291,10 +291,12 @@ type camera struct {
 	packets int
 	skip    func(n int) bool // packets that are lost on the way
 	sent    []in
-	replay  bool
 }
 
-func (c *camera) frame(key bool) {
+func (c *camera) frame(key bool) { c.frameAs(100, key) }
+
+// frameAs is frame with another payload type.
+func (c *camera) frameAs(payload uint8, key bool) {
 	if c.packets == 0 {
 		c.packets = 2
 	}
@@ -317,6 +319,9 @@ func (c *camera) frame(key bool) {
 		if i == 0 {
 			first = 0x10
 		}
+		if tid == 2 {
+			first |= 0x20 // nothing refers to it
+		}
 		body := []byte{0x80 | first, 0xe0, 0x80 | byte(c.picture>>8)&0x7f, byte(c.picture), c.tl0, tid<<6 | sync}
 		if i == 0 {
 			frame := byte(1)
@@ -326,7 +331,7 @@ func (c *camera) frame(key bool) {
 			body = append(body, frame, 0, 0, 0x9d, 1, 0x2a, byte(c.width), byte(c.width>>8), byte(c.height), byte(c.height>>8))
 		}
 		body = append(body, make([]byte, 600)...)
-		p := in{ssrc: c.ssrc, timestamp: c.ts, seq: c.seq, payload: 100, marker: i == c.packets-1, body: body}
+		p := in{ssrc: c.ssrc, timestamp: c.ts, seq: c.seq, payload: payload, marker: i == c.packets-1, body: body}
 		c.sent = append(c.sent, p)
 		if c.skip == nil || !c.skip(len(c.sent)-1) {
 			c.w.send(c.id, p)

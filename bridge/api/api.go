@@ -16,6 +16,13 @@ type Conference struct {
 type Endpoint struct {
 	ID string `json:"id"` // 8 hex digits for members of the Jitsi dialect
 
+	// Member is whose endpoint it is where a member has several transports, one for each medium: others know it by that name,
+	// and it is given nothing of its own. Empty: ID.
+	Member string `json:"member,omitempty"`
+
+	// Answers says that the client has offered: it controls ICE.
+	Answers bool `json:"answers,omitempty"`
+
 	// Session counts the transports of the endpoint: another number asks for a new one, with new credentials, in place
 	// of the old (jitsi.md §11.1). Restart does the same for ICE alone, and keeps DTLS and the media (§11.2).
 	Session int `json:"session"`
@@ -73,6 +80,10 @@ type Source struct {
 	SSRCs     []uint32 `json:"ssrcs"`            // all of them, retransmission included, in the order of signalling
 	Groups    []Group  `json:"groups,omitempty"` // FID pairs and one SIM
 
+	// Found says that the client has not signalled its SSRCs: what it sends of this medium is the source. SSRCs are those towards
+	// others then: one, or one and its retransmission.
+	Found bool `json:"found,omitempty"`
+
 	// Since says since when the source is as it is; 0 for always. See Receive.Known.
 	Since uint64 `json:"since,omitempty"`
 }
@@ -97,9 +108,17 @@ type Receive struct {
 	// gets nothing of a source with a greater Since (§9.5).
 	Known uint64 `json:"known,omitempty"`
 
-	// The bridge's own SSRCs of the conference (§8.3): senders of its RTCP.
-	AudioSSRC uint32 `json:"audioSSRC,omitempty"`
-	VideoSSRC uint32 `json:"videoSSRC,omitempty"`
+	// The bridge's own SSRCs of the conference (§8.3): senders of its RTCP. With Single also those of the media; RepairSSRC is
+	// that of the video's retransmissions then.
+	AudioSSRC  uint32 `json:"audioSSRC,omitempty"`
+	VideoSSRC  uint32 `json:"videoSSRC,omitempty"`
+	RepairSSRC uint32 `json:"repairSSRC,omitempty"`
+
+	// Single says that the client takes one stream of each medium, as in a call of two: the bridge points it at who speaks. With
+	// Chosen it is one of Names instead, and nothing at all without any.
+	Single bool     `json:"single,omitempty"`
+	Chosen bool     `json:"chosen,omitempty"`
+	Names  []string `json:"names,omitempty"`
 }
 
 // Payload is a negotiated payload type.

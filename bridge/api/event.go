@@ -71,15 +71,17 @@ type Quality struct {
 	Conference string  `json:"conference"`
 	Endpoint   string  `json:"endpoint"`
 	Session    int     `json:"session"`
-	Part       string  `json:"part,omitempty"`  // Uplink, Downlink or Machine; empty: none any more
-	Loss       float64 `json:"loss,omitempty"`  // part of the packets, of about the last second
-	Delay      int64   `json:"delay,omitempty"` // ms that packets wait in a queue
-	Rate       int64   `json:"rate,omitempty"`  // bit/s that the way to the endpoint is taken for
+	Part       string  `json:"part,omitempty"`    // Uplink, Downlink, Relay or Machine; empty: none any more
+	Relayed    bool    `json:"relayed,omitempty"` // the way leads over the relay of the bridge's machine
+	Loss       float64 `json:"loss,omitempty"`    // part of the packets, of about the last second
+	Delay      int64   `json:"delay,omitempty"`   // ms that packets wait in a queue
+	Rate       int64   `json:"rate,omitempty"`    // bit/s that the way to the endpoint is taken for
 }
 
 // Parts of the way of media.
 const (
 	Uplink   = "uplink"   // from the endpoint to the bridge
 	Downlink = "downlink" // from the bridge to the endpoint
+	Relay    = "relay"    // the relay of the bridge's machine, which drops what goes either way
 	Machine  = "bridge"   // the bridge is too slow for what it has to do
 )

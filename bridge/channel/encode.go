@@ -36,6 +36,18 @@ func appendList(dst []byte, name string, list []string) []byte {
 	return append(dst, ']')
 }
 
+// appendObjects writes a list of objects; fields writes what stands between the braces of one.
+func appendObjects[T any](dst []byte, name string, list []T, fields func(dst []byte, x T) []byte) []byte {
+	dst = append(appendName(dst, name), '[')
+	for i, x := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(fields(append(dst, '{'), x), '}')
+	}
+	return append(dst, ']')
+}
+
 func appendFields(dst []byte, fields []Field) []byte {
 	for _, f := range fields {
 		if !reserved(f.Name) {
@@ -76,13 +88,8 @@ func (m AudioSourcesMap) appendTo(dst []byte) []byte {
 
 // appendMappings writes the video type in upper case, as JVB does (jitsi.md §10.3).
 func appendMappings(dst []byte, mappings []Mapping, video bool) []byte {
-	dst = append(appendName(dst, "mappedSources"), '[')
-	for i, p := range mappings {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `{"source":`...)
-		dst = appendText(dst, p.Source)
+	return appendObjects(dst, "mappedSources", mappings, func(dst []byte, p Mapping) []byte {
+		dst = appendText(append(dst, `"source":`...), p.Source)
 		dst = appendString(dst, "owner", p.Owner)
 		dst = appendInt(dst, "ssrc", int64(p.SSRC))
 		if video {
@@ -92,9 +99,8 @@ func appendMappings(dst []byte, mappings []Mapping, video bool) []byte {
 		if p.MID != "" {
 			dst = appendString(dst, "mid", p.MID)
 		}
-		dst = append(dst, '}')
-	}
-	return append(dst, ']')
+		return dst
+	})
 }
 
 func (m ConnectionStats) appendTo(dst []byte) []byte {
@@ -103,26 +109,14 @@ func (m ConnectionStats) appendTo(dst []byte) []byte {
 		dst = appendString(dst, "limit", m.Limit)
 	}
 	if len(m.Reduced) > 0 {
-		dst = append(appendName(dst, "reduced"), '[')
-		for i, r := range m.Reduced {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendText(append(dst, `{"source":`...), r.Source)
-			dst = append(appendInt(dst, "maxHeight", int64(r.MaxHeight)), '}')
-		}
-		dst = append(dst, ']')
+		dst = appendObjects(dst, "reduced", m.Reduced, func(dst []byte, r Reduced) []byte {
+			return appendInt(appendText(append(dst, `"source":`...), r.Source), "maxHeight", int64(r.MaxHeight))
+		})
 	}
 	if len(m.Troubles) > 0 {
-		dst = append(appendName(dst, "troubles"), '[')
-		for i, x := range m.Troubles {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendText(append(dst, `{"endpoint":`...), x.Endpoint)
-			dst = append(appendString(dst, "part", x.Part), '}')
-		}
-		dst = append(dst, ']')
+		dst = appendObjects(dst, "troubles", m.Troubles, func(dst []byte, x Trouble) []byte {
+			return appendString(appendText(append(dst, `"endpoint":`...), x.Endpoint), "part", x.Part)
+		})
 	}
 	return dst
 }

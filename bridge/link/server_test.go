@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"parley/bridge/api"
+	"parley/internal/peertest/need"
 )
 
 // served runs a server until the test ends.
@@ -162,6 +163,9 @@ func TestHB12AnotherUser(t *testing.T) {
 // itself is tested above.
 func TestHB12AnotherUserOverTheSocket(t *testing.T) {
 	if os.Geteuid() != 0 {
+		if need.Required("root") {
+			t.Fatal("PARLEY_PEERS wants what takes root, which we are not")
+		}
 		t.Skip("not root: there is no other user to be")
 	}
 	core, counts := newToy(), newCounters()

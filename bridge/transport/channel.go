@@ -64,9 +64,8 @@ func (c *channel) open(e *Endpoint, conn *dtls.Conn) {
 }
 
 func (c *channel) run() {
-	association, err := sctp.Server(sctp.Config{
-		NetConn: c, LoggerFactory: quiet, Name: "endpoint", MaxReceiveBufferSize: dataReceive, MaxMessageSize: messageLargest,
-	})
+	association, err := sctp.ServerWithOptions(sctp.WithNetConn(c), sctp.WithLoggerFactory(quiet), sctp.WithName("endpoint"),
+		sctp.WithMaxReceiveBufferSize(dataReceive), sctp.WithMaxMessageSize(messageLargest))
 	if err != nil {
 		return
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type Receiver interface {
 	RTP(b *udp.Batch, p *udp.Buffer, at time.Time)    // decrypted and no replay; the callee retains p if it keeps it
 	RTCP(b *udp.Batch, compound []byte, at time.Time) // decrypted; valid during the call, and may be changed
 	State(state string, reason string)                // api.Connected, api.Disconnected, api.Failed
+	Moved()                                           // packets go to another host, or by TCP in place of UDP: what was known of the way is past
 	Message(data []byte, text bool)                   // from the data channel, one after the other; valid during the call
 }
 
@@ -29,6 +31,9 @@ type Receiver interface {
 type Options struct {
 	Name string // for the log
 	Data bool   // SCTP was offered
+
+	// Controlled says that the client has offered (RFC 8445 §6.1.1).
+	Controlled bool
 }
 
 // maxCandidates is how many different candidates of a peer are handed to ICE in one generation, which looks at as many.
@@ -59,6 +64,7 @@ type Endpoint struct {
 	candidates []api.Candidate // of this generation, as far as ICE has them
 	seen       uint64          // number of the last event of ICE
 	path       pathState
+	host       host
 	conn       *dtls.Conn // once the handshake has begun
 	begun      bool
 	keyed      bool
@@ -68,6 +74,12 @@ type Endpoint struct {
 	telling sync.Mutex // guards queue and teller
 	queue   []news
 	teller  bool
+}
+
+// host is where packets go to, but for the port, which changes with each mapping of an address translation.
+type host struct {
+	addr      netip.Addr
+	transport ice.Transport
 }
 
 type pathState uint8
@@ -97,13 +109,19 @@ func (p *Port) Open(r Receiver, o Options) (*Endpoint, error) {
 		p.config.Events.Reject("limit.endpoints", o.Name)
 		return nil, ErrFull
 	}
-	e.agent = p.ice.NewAgent(e, true) // as the one who offers (RFC 8445 §6.1.1)
+	e.agent = p.ice.NewAgent(e, !o.Controlled)
 	p.endpoints[e] = struct{}{}
 	return e, nil
 }
 
 // Local returns our credentials and the number of their generation, which Restart counts.
 func (e *Endpoint) Local() (c ice.Credentials, generation int) { return e.agent.Local() }
+
+// Remote is where the client is seen at, on the path that is in use; the zero value if there is none.
+func (e *Endpoint) Remote() netip.AddrPort {
+	path, _ := e.agent.Selected()
+	return path.Remote
+}
 
 // Ready reports that packets can be sent: keys exist and a path is selected.
 func (e *Endpoint) Ready() bool { return e.ready.Load() }
@@ -267,8 +285,16 @@ func (e *Endpoint) event(ev ice.Event) {
 	case ice.Failed:
 		e.path = down
 	}
+	moved := false
+	if to := (host{ev.Path.Remote.Addr(), ev.Path.Transport}); to.addr.IsValid() {
+		moved = e.host.addr.IsValid() && to != e.host
+		e.host = to
+	}
 	e.mu.Unlock()
 	e.advance()
+	if moved {
+		e.receiver.Moved()
+	}
 }
 
 // advance brings everything to what is known of the path, the answer and the keys: the writer, the handshake, the news.

@@ -53,6 +53,7 @@ type echo struct {
 
 	mu       sync.Mutex
 	states   []string
+	moved    int
 	rtp      int
 	rtcp     [][]byte
 	messages []string
@@ -95,6 +96,8 @@ func (r *echo) State(state, reason string) {
 	}
 	r.note(func() { r.states = append(r.states, state) })
 }
+
+func (r *echo) Moved() { r.note(func() { r.moved++ }) }
 
 func (r *echo) Message(data []byte, text bool) {
 	if f := r.message.Load(); f != nil {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -99,6 +100,37 @@ func TestCertificateIsKept(t *testing.T) {
 	for _, bad := range [][]byte{[]byte("x"), text[:len(text)/2]} {
 		if _, err := Listen(Config{Address: loopback, Certificate: bad}); err == nil {
 			t.Error("a broken certificate is taken")
+		}
+	}
+}
+
+// A way is another one when it leads to another host or has another transport; a mapping of an address translation that changes
+// makes none.
+func TestAWayToAnotherHostIsANewOne(t *testing.T) {
+	p := listen(t, Config{})
+	e, r := open(t, p, Options{})
+	n := uint64(100)
+	for _, step := range []struct {
+		kind      ice.EventKind
+		transport ice.Transport
+		remote    string
+		moved     int
+	}{
+		{ice.Connected, ice.UDP, "127.0.0.1:1000", 0},
+		{ice.Selected, ice.UDP, "127.0.0.1:2000", 0},
+		{ice.Selected, ice.UDP, "127.0.0.2:2000", 1},
+		{ice.Disconnected, ice.UDP, "127.0.0.2:2000", 1},
+		{ice.Connected, ice.UDP, "127.0.0.2:2000", 1},
+		{ice.Selected, ice.TCP, "127.0.0.2:2000", 2},
+		{ice.Connected, ice.UDP, "127.0.0.1:1000", 3},
+	} {
+		n++
+		e.event(ice.Event{Agent: e.agent, Kind: step.kind, N: n, Path: ice.Path{Transport: step.transport, Remote: netip.MustParseAddrPort(step.remote)}})
+		r.mu.Lock()
+		moved := r.moved
+		r.mu.Unlock()
+		if moved != step.moved {
+			t.Errorf("%v by %v to %s: moved %d times, want %d", step.kind, step.transport, step.remote, moved, step.moved)
 		}
 	}
 }
