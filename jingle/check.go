@@ -38,6 +38,14 @@ func (j *Jingle) checkInfo() error {
 			return badRequest("bad session information")
 		}
 	}
+	if m := j.Muji; m != nil && !isText(m.Room, maxAddress) {
+		return badRequest("bad room")
+	}
+	if c := j.Conference; c != nil {
+		if err := c.check(); err != nil {
+			return err
+		}
+	}
 	if b := j.Bridge; b != nil && (!isText(b.ID, maxName) || !isText(b.Region, maxName)) {
 		return badRequest("bad bridge session")
 	}

@@ -73,7 +73,7 @@ func ParseCompact(text string, l Limits) ([]OwnedSources, error) {
 		}
 		all = append(all, o)
 	}
-	if !delim(dec, '}') || !delim(dec, '}') {
+	if inner, outer := delim(dec, '}'), delim(dec, '}'); !inner || !outer {
 		return nil, bad
 	}
 	if _, err := dec.Token(); err != io.EOF {

@@ -104,6 +104,12 @@ func (d *decoder) jingle(e wire.Elem) *Jingle {
 		case c.Is("group", NSGrouping):
 			put(d, &j.Groups, maxGroups, "groups", d.group(c))
 		case d.info(c, j):
+		case c.Is("conference-info", NSCoin):
+			d.once(j.Conference == nil)
+			j.Conference = decodeConference(d, c)
+		case c.Is("muji", NSMuji):
+			d.once(j.Muji == nil)
+			j.Muji = &Muji{Room: c.AttrString("room")}
 		case c.Is("bridge-session", NSFocus):
 			d.once(j.Bridge == nil)
 			j.Bridge = &BridgeSession{ID: c.AttrString("id"), Region: c.AttrString("region"),

@@ -32,6 +32,12 @@ func (j *Jingle) Append(dst []byte) []byte {
 	if j.Info != nil {
 		j.Info.append(&w)
 	}
+	if j.Conference != nil {
+		j.Conference.append(&w)
+	}
+	if j.Muji != nil {
+		j.Muji.append(&w)
+	}
 	if b := j.Bridge; b != nil {
 		w.open("bridge-session", NSFocus)
 		w.optional("id", b.ID)

@@ -9,6 +9,8 @@ type Jingle struct {
 	Groups               []Group
 	Reason               *Reason
 	Info                 *Info // payload of session-info
+	Conference           *Conference
+	Muji                 *Muji
 
 	// Jitsi's dialect.
 	Bridge     *BridgeSession

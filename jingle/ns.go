@@ -16,6 +16,9 @@ const (
 	NSICEOption   = "http://gultsch.de/xmpp/drafts/jingle/transports/ice-udp/option" // as Conversations writes them
 	NSSCTP        = "urn:xmpp:jingle:transports:dtls-sctp:1"                         // XEP-0343
 	NSMessage     = "urn:xmpp:jingle-message:0"                                      // XEP-0353
+	NSCoin        = "urn:xmpp:coin:1"                                                // XEP-0298
+	NSConference  = "urn:xmpp:jingle:av-conferences:0"                               // XEP-0521
+	NSMuji        = "urn:xmpp:jingle:muji:0"                                         // XEP-0272
 	NSFocus       = "http://jitsi.org/protocol/focus"
 	NSColibri     = "http://jitsi.org/protocol/colibri"
 	NSColibri2    = "jitsi:colibri2"
