@@ -135,16 +135,25 @@ func (c *conference) remoteOf(m *member, t *jingle.Transport) (*api.Remote, *wir
 	return r, nil
 }
 
-// candidates appends those that could be addresses: names are never resolved, and one that is there is not added twice.
-// Which addresses the bridge checks is its own policy. What is left out is counted (hardening.md HB2).
+// candidates appends those that could be addresses. What is left out is counted (hardening.md HB2).
 func (c *conference) candidates(m *member, have []api.Candidate, more []jingle.Candidate) []api.Candidate {
+	have, unusable := usable(have, more)
+	for range unusable {
+		c.emit(note{"ice.filter", m.endpoint, "candidate"})
+	}
+	return have
+}
+
+// usable appends candidates that could be addresses, and counts the others: names are never resolved, and one that is there is
+// not added twice. Which addresses the bridge checks is its own policy.
+func usable(have []api.Candidate, more []jingle.Candidate) (list []api.Candidate, unusable int) {
 	have = have[:len(have):len(have)]
 next:
 	for _, k := range more {
 		ip, err := netip.ParseAddr(k.IP)
 		if err != nil || ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() || k.Port == 0 || k.Component != 1 ||
 			k.Protocol != "udp" && k.Protocol != "tcp" || len(have) >= jingle.DefaultLimits.Candidates {
-			c.emit(note{"ice.filter", m.endpoint, "candidate"})
+			unusable++
 			continue
 		}
 		k := api.Candidate{Foundation: k.Foundation, Protocol: k.Protocol, TCPType: k.TCPType, Priority: k.Priority, IP: ip.String(), Port: k.Port, Type: k.Type}
@@ -155,5 +164,5 @@ next:
 		}
 		have = append(have, k)
 	}
-	return have
+	return have, unusable
 }

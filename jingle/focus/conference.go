@@ -24,6 +24,7 @@ type conference struct {
 	senders senderLimits
 
 	members   members
+	calls     map[wire.Addr]*call // of ordinary clients, by the addresses of their occupants
 	gate      Gate
 	open      bool      // sessions are offered
 	aloneTill time.Time // when a member that is alone counts as such; zero for others
@@ -46,12 +47,16 @@ type conference struct {
 	iqs uint64
 	out []effect
 
+	seen     []seen // the attendance that was told last, by member
+	seenGate Gate
+
 	// After the process was killed.
 	adopting bool      // the bridge that was there counts as there, ...
 	adoptBy  time.Time // ... until then
 	written  written
 
 	ledger ledger
+	talk   talk
 
 	// What follows belongs to Focus.step.
 	mu        sync.Mutex            // guards all of the conference
@@ -77,17 +82,13 @@ var defaultSenders = senderLimits{1000, 1000}
 func newConference(room wire.Addr, meeting string, created time.Time, random func(int) string) *conference {
 	c := &conference{room: room, meeting: meeting, created: created, random: random, caps: new(capsCache),
 		ssrcs: make(map[uint32]string), msids: make(map[string]string), senders: defaultSenders}
-	ssrc := func() uint32 {
-		for {
-			n, _ := strconv.ParseUint(random(4), 16, 32)
-			if _, taken := c.ssrcs[uint32(n)]; n != 0 && !taken {
-				c.ssrcs[uint32(n)] = bridgeOwner
-				return uint32(n)
-			}
-		}
-	}
-	c.videoSSRC, c.audioSSRC = ssrc(), ssrc()
+	c.videoSSRC, c.audioSSRC = c.reserve(bridgeOwner), c.reserve(bridgeOwner)
 	return c
+}
+
+func hexSSRC(digits string) uint32 {
+	n, _ := strconv.ParseUint(digits, 16, 32)
+	return uint32(n)
 }
 
 // focus returns the focus's address in the room.
@@ -177,6 +178,10 @@ func (c *conference) lost(now time.Time) {
 	for _, m := range c.members {
 		switch m.stage {
 		case waiting, offered, active:
+			if m.call != nil {
+				c.hangUp(m, &jingle.Reason{Condition: jingle.ConnectivityError, Text: "the bridge is gone, call again"})
+				continue
+			}
 			m.attempts = 0
 			c.again(m, moved, now)
 		}
@@ -189,8 +194,9 @@ func (c *conference) settle(now time.Time) {
 		c.adopting, c.adoptBy = false, time.Time{}
 	}
 	c.gate = c.members.gate()
+	defer c.watch(now)
 	switch {
-	case len(c.members) >= 2:
+	case len(c.members) >= 2 || c.members.calling(): // who calls is in the meeting, and may wait in it
 		c.open, c.aloneTill = true, time.Time{}
 	case !c.open:
 	case len(c.members) == 0 || due(c.aloneTill, now):
@@ -202,8 +208,13 @@ func (c *conference) settle(now time.Time) {
 		c.aloneTill = now.Add(loneliness)
 	}
 	for _, m := range c.members {
+		if k := m.call; k != nil && k.by.IsZero() && m.stage == idle && (k.mesh == nil || len(c.members) > 1) {
+			if k.by = now.Add(callTime); k.offers() {
+				k.by = now.Add(callTime + acceptTime)
+			}
+		}
 		c.expire(m, now)
-		if c.open && c.there && m.stage == idle {
+		if anchored := c.anchored(m, now); c.open && c.there && m.stage == idle && anchored {
 			c.begin(m, now)
 		}
 		if m.stage == waiting && m.learned && m.features&(Audio|Video) == 0 {
@@ -213,6 +224,7 @@ func (c *conference) settle(now time.Time) {
 	}
 	for _, m := range c.members {
 		c.tell(m)
+		c.feed(m, now)
 	}
 	if p := c.presence(); p != c.shown {
 		c.shown = p
@@ -230,7 +242,7 @@ func (c *conference) deadline() time.Time {
 		next = c.adoptBy
 	}
 	for _, m := range c.members {
-		for _, t := range [...]time.Time{m.question.by, m.resultBy, m.acceptBy, m.restartBy} {
+		for _, t := range [...]time.Time{m.question.by, m.resultBy, m.acceptBy, m.restartBy, m.callBy(), m.feedBy()} {
 			if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 				next = t
 			}
@@ -247,6 +259,10 @@ func (c *conference) wish() api.Conference {
 	for _, m := range c.members {
 		switch m.stage {
 		case waiting, offered, active:
+			if m.call != nil {
+				w.Endpoints = append(w.Endpoints, m.endpoints()...)
+				continue
+			}
 			receive := m.receive
 			receive.Known = m.known
 			w.Endpoints = append(w.Endpoints, api.Endpoint{

@@ -56,6 +56,9 @@ func (e record) do(f *Focus, c *conference, seat *muc.Seat) {
 
 func (e note) do(f *Focus, _ *conference, seat *muc.Seat) {
 	f.rec.Reject(e.event, string(seat.Room())+"/"+e.endpoint, "text", e.text)
+	if cause := failures[e.event]; cause != "" {
+		f.deny(seat.Room(), cause)
+	}
 }
 
 func (e refuse) do(f *Focus, _ *conference, seat *muc.Seat) {

@@ -55,8 +55,12 @@ type Focus struct {
 	journal  Journal                // nil: none
 	replayed map[string]*conference // by meeting; while the journal is replayed
 
+	attend func(Attendance)                   // nil: nobody asks
+	denied func(room wire.Addr, cause string) // nil: the same
+
 	caps     capsCache
-	draining atomic.Bool // the bridge says so
+	draining atomic.Bool     // the bridge says so
+	watcher  func(CallEvent) // nil: none
 
 	mu          sync.Mutex // guards what follows; held for no call to the outside, and for none to a conference
 	conferences map[wire.Addr]*conference
@@ -144,6 +148,7 @@ func (f *Focus) convene(s muc.Sender, req Request, done func(Answer, *wire.Error
 				fault = &wire.Error{Type: mstanza.Auth, Condition: mstanza.NotAuthorized, Text: fault.Text}
 			}
 			f.rec.Reject("focus.deny", s.Source().String(), "room", string(req.Room), "text", fault.Text)
+			f.deny(req.Room, string(fault.Condition))
 			done(Answer{}, fault)
 			return
 		}

@@ -17,12 +17,13 @@ func (g Gate) String() string { return [...]string{"closed", "p2p", "sfu", "mcu"
 // focusNick is the focus's own nick in every room.
 const focusNick = "focus"
 
-// gate is the rule of the design: two members of the Jitsi dialect talk to each other, more need the bridge.
+// gate is the rule of the design: two members of the Jitsi dialect talk to each other, more need the bridge, and so
+// does who calls.
 func (ms members) gate() Gate {
 	switch {
 	case len(ms) < 2:
 		return Closed
-	case len(ms) == 2:
+	case len(ms) == 2 && !ms.calling():
 		return P2P
 	}
 	return SFU

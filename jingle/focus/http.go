@@ -64,7 +64,7 @@ func (f *Focus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if bearer, has := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); has && f.tokens != nil {
 		claims, err := f.tokens.Check(r.Context(), bearer, asker.source.String())
 		if err != nil {
-			http.Error(w, "the token is not valid", http.StatusForbidden)
+			refuseToken(w, err)
 			return
 		}
 		asker.claims = &claims
@@ -82,6 +82,23 @@ func (f *Focus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-time.After(conveneTime):
 		http.Error(w, "the room does not answer", http.StatusServiceUnavailable)
 	}
+}
+
+// refuseToken says why a token is not accepted, for programs too (RFC 9457, with the codes of package token).
+func refuseToken(w http.ResponseWriter, err error) {
+	p := struct {
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Code   string `json:"code"`
+		Detail string `json:"detail"`
+	}{http.StatusText(http.StatusForbidden), http.StatusForbidden, token.CodeReject, "the token is not valid"}
+	if e := (*token.Error)(nil); errors.As(err, &e) {
+		p.Code, p.Detail = e.Code, e.Text
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p)
 }
 
 func (f *Focus) readRequest(w http.ResponseWriter, r *http.Request) (req Request, ok bool) {

@@ -175,12 +175,15 @@ func (c *conference) record() {
 		w.members = make(map[string]*writtenMember)
 	}
 	for endpoint := range w.members {
-		if c.members.of(endpoint) == nil {
+		if m := c.members.of(endpoint); m == nil || m.call != nil {
 			delete(w.members, endpoint)
 			c.emit(record{endpoint, entry{Left: endpoint}})
 		}
 	}
 	for _, m := range c.members {
+		if m.call != nil {
+			continue // its client knows of the call's end by that of its media, and calls again
+		}
 		old := w.members[m.endpoint]
 		if old == nil {
 			old = &writtenMember{mark: mark{number: -1}}

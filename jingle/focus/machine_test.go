@@ -40,6 +40,7 @@ type play struct {
 	bridge  map[string]string // id of bridge-session
 	offerID map[string]string
 	silent  bool // the bridge does not answer
+	tcp     bool // it has a candidate of TCP too
 	tape    tape
 }
 
@@ -95,7 +96,11 @@ func (p *play) apply(w api.Conference) {
 			known = known || o.ID == e.ID && o.Session == e.Session && o.Restart == e.Restart
 		}
 		if !known && !p.silent {
-			p.c.transport(transport(meeting, e.ID, e.Session, e.Restart))
+			t := transport(meeting, e.ID, e.Session, e.Restart)
+			if p.tcp {
+				t.Candidates = append(t.Candidates, api.Candidate{Foundation: "2", Protocol: "tcp", TCPType: "passive", Priority: 1677721343, IP: "203.0.113.7", Port: 10000, Type: "host"})
+			}
+			p.c.transport(t)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type member struct {
 
 	audio, video mute
 	restarts     pace
+	call         *call // nil: it speaks the Jitsi dialect
 	session
 }
 
@@ -63,7 +64,12 @@ func (ms members) of(endpoint string) *member {
 // put takes an occupant's presence.
 func (c *conference) put(o *muc.Occupant) {
 	m := c.members.of(o.Nick)
+	call := c.calls[o.Addr]
 	switch {
+	case call != nil && m == nil:
+		c.members = append(c.members, &member{endpoint: o.Nick, addr: o.Addr, last: *o, call: call})
+		return
+	case call != nil:
 	case o.Bot || o.Nick == focusNick || !speaksJitsi(o):
 		if m != nil {
 			c.drop(m, gone)
@@ -78,6 +84,7 @@ func (c *conference) put(o *muc.Occupant) {
 	}
 	m.addr, m.last = o.Addr, *o
 	c.unmuted(m)
+	c.hushed(m)
 }
 
 // leave takes out who has left the room: nobody is there to be told.

@@ -16,7 +16,7 @@ const (
 
 // offer sends session-initiate when everything is known that it is made of (jitsi.md §7).
 func (c *conference) offer(m *member, now time.Time) {
-	if m.stage != waiting || !m.learned || m.transport == nil {
+	if m.call != nil || m.stage != waiting || !m.learned || m.transport == nil {
 		return
 	}
 	j := jingle.Jingle{
@@ -43,8 +43,9 @@ func (c *conference) offer(m *member, now time.Time) {
 }
 
 // transportOf is the bridge's side of a member's transport.
-func (c *conference) transportOf(m *member) *jingle.Transport {
-	t := m.transport
+func (c *conference) transportOf(m *member) *jingle.Transport { return c.transportVia(m.transport) }
+
+func (c *conference) transportVia(t *api.Transport) *jingle.Transport {
 	out := &jingle.Transport{Ufrag: t.Ufrag, Password: t.Pwd, RTCPMux: true, Fingerprints: []jingle.Fingerprint{
 		{Hash: t.Fingerprint.Hash, Value: t.Fingerprint.Value, Setup: jingle.Setup(t.Setup), Required: true},
 	}}

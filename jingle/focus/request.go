@@ -29,9 +29,8 @@ type Answer struct {
 }
 
 var (
-	errNoRoom   = &wire.Error{Type: mstanza.Modify, Condition: mstanza.BadRequest, Text: "the attribute room must be the address of a room here"}
-	errUnknown  = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.ServiceUnavailable}
-	errStranger = &wire.Error{Type: mstanza.Auth, Condition: mstanza.Forbidden, Text: "log in on this server"}
+	errNoRoom  = &wire.Error{Type: mstanza.Modify, Condition: mstanza.BadRequest, Text: "the attribute room must be the address of a room here"}
+	errUnknown = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.ServiceUnavailable}
 )
 
 // parseRequest reads <conference/>.

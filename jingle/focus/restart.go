@@ -88,6 +88,14 @@ const restartTime = 20 * time.Second
 
 // transport takes the bridge's side of a transport: of a new session, or of an ICE restart.
 func (c *conference) transport(t *api.Transport) {
+	if m, p := c.members.part(t.Endpoint); p != nil {
+		c.transported(m, p, t)
+		return
+	}
+	if m, f, p := c.members.feed(t.Endpoint); f != nil {
+		c.feedable(m, f, p, t)
+		return
+	}
 	m := c.members.of(t.Endpoint)
 	if m == nil || m.number != t.Session || m.restart != t.Restart {
 		return // of what is not wished any more
@@ -149,6 +157,18 @@ const fullTime = 10 * time.Second
 // the client has accepted is an offer that came to nothing. After that the client knows of it as well, and asks for what it can do
 // about it.
 func (c *conference) state(s *api.State, now time.Time) {
+	if m, p := c.members.part(s.Endpoint); p != nil {
+		if p.number == s.Session && s.State == api.Failed {
+			c.failed(m, s.Reason)
+		}
+		return
+	}
+	if m, f, p := c.members.feed(s.Endpoint); f != nil {
+		if p.number == s.Session && s.State == api.Failed {
+			c.unfeedable(m, f, s.Reason)
+		}
+		return
+	}
 	m := c.members.of(s.Endpoint)
 	if m == nil || m.number != s.Session || s.State != api.Failed {
 		return
@@ -163,4 +183,20 @@ func (c *conference) state(s *api.State, now time.Time) {
 	case (s.Reason == "timeout" || s.Reason == "connectivity-error") && (m.stage == waiting || m.stage == offered):
 		c.retry(m, &jingle.Reason{Condition: jingle.Condition(s.Reason)}, now)
 	}
+}
+
+// failed ends a call of which a transport has failed.
+func (c *conference) failed(m *member, reason string) {
+	why := &jingle.Reason{Condition: jingle.ConnectivityError}
+	switch reason {
+	case "security-error":
+		c.emit(note{"dtls.reject", m.endpoint, reason})
+		why = insecure
+	case "resource-constraint":
+		c.emit(note{"focus.full", m.endpoint, reason})
+		why = &jingle.Reason{Condition: jingle.Busy, Text: "the bridge is full"}
+	case "timeout":
+		why = tooSlow
+	}
+	c.hangUp(m, why)
 }

@@ -210,6 +210,9 @@ const (
 // goes on with more time.
 func (c *conference) resume(e muc.RoomRestored, now time.Time) {
 	c.shown = string(e.Shown)
+	if c.open {
+		c.talk.began = now // that it began was told before
+	}
 	if c.adopting {
 		c.adoptBy = now.Add(adoptTime)
 	}

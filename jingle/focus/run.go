@@ -93,8 +93,10 @@ func (f *Focus) closed(room wire.Addr) {
 			end := record{entry: entry{Ended: true}}
 			c.ledger.write(f.journal, end, end.entry.marshal(c.meeting))
 		}
-		f.step(c, func(time.Time) {
+		f.step(c, func(now time.Time) {
 			c.members, c.changed, c.ended = nil, c.version > 0, true
+			c.open = false
+			c.watch(now)
 		})
 	}
 }
@@ -189,6 +191,9 @@ func (f *Focus) step(c *conference, happens func(now time.Time)) (ok bool) {
 		c.settle(now)
 		c.record()
 	}
+	if f.attend != nil {
+		c.attending()
+	}
 	if c.busy {
 		return true
 	}
@@ -246,6 +251,19 @@ func (f *Focus) Conferences() []Status {
 		c.mu.Unlock()
 	}
 	return list
+}
+
+// Conference describes the conference in a room, if there is one.
+func (f *Focus) Conference(room wire.Addr) (s Status, ok bool) {
+	f.mu.Lock()
+	c := f.conferences[room]
+	f.mu.Unlock()
+	if c == nil {
+		return s, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Status{c.room, c.meeting, c.gate, len(c.members)}, true
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

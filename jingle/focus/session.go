@@ -61,12 +61,22 @@ func (c *conference) begin(m *member, now time.Time) {
 	m.session = session{stage: waiting, number: c.sessions, attempts: m.attempts, sid: c.random(4), bridge: c.random(8)}
 	m.receive = api.Receive{AudioSSRC: c.audioSSRC, VideoSSRC: c.videoSSRC}
 	c.changed = true
+	if m.call != nil {
+		c.beginCall(m)
+		return
+	}
 	c.learn(m, now)
 }
 
 // end ends a member's session, if there is one. Without a reason the client is not told.
 func (c *conference) end(m *member, why *jingle.Reason) {
-	if why != nil && (m.stage == offered || m.stage == active) {
+	switch {
+	case m.call != nil:
+		c.starve(m)
+		if why != nil && m.stage != idle && m.stage != barren {
+			c.emit(tell{m.call.caller, nil, why})
+		}
+	case why != nil && (m.stage == offered || m.stage == active):
 		j := jingle.Jingle{Action: jingle.SessionTerminate, Initiator: string(c.focus()), SID: m.sid, Reason: why,
 			Bridge: &jingle.BridgeSession{ID: m.bridge}}
 		c.emit(ask{m.endpoint, "set", c.iq(), j.Append(nil)})
@@ -81,6 +91,9 @@ func (c *conference) end(m *member, why *jingle.Reason) {
 // drop takes a member out of the call.
 func (c *conference) drop(m *member, why *jingle.Reason) {
 	c.end(m, why)
+	if m.call != nil {
+		c.release(m.call)
+	}
 	for i := range c.members {
 		if c.members[i] == m {
 			c.members = append(c.members[:i:i], c.members[i+1:]...)
@@ -110,6 +123,11 @@ func (c *conference) retry(m *member, why *jingle.Reason, now time.Time) {
 func (c *conference) expire(m *member, now time.Time) {
 	if due(m.question.by, now) {
 		c.know(m, modern)
+	}
+	if due(m.callBy(), now) {
+		c.emit(note{"focus.timeout", m.endpoint, "call"})
+		m.stage = waiting // it may not even have begun
+		c.hangUp(m, &jingle.Reason{Condition: jingle.GeneralError, Text: "the call took too long"})
 	}
 	if due(m.restartBy, now) {
 		m.restartBy = time.Time{} // the client falls back to a new session by itself (jitsi.md §11.2)
@@ -172,7 +190,7 @@ func (c *conference) negotiate(e muc.FocusStanza, now time.Time) {
 		return
 	}
 	m := c.members.of(e.Nick)
-	if m == nil || m.stage != offered && m.stage != active || m.sid != j.SID || m.addr != e.Addr {
+	if m == nil || m.call != nil || m.stage != offered && m.stage != active || m.sid != j.SID || m.addr != e.Addr {
 		c.emit(refuse{e, jingle.ErrUnknownSession, ""})
 		return
 	}
