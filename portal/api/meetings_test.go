@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/internal/app"
+	"parley/internal/token"
+)
+
+// at writes a time from now as the API takes it.
+func at(d time.Duration) string { return `"` + time.Now().Add(d).UTC().Format(time.RFC3339) + `"` }
+
+func meetingBody(starts, ends time.Duration, more string) string {
+	return `{"title":"Weekly","starts":` + at(starts) + `,"ends":` + at(ends) + more + `}`
+}
+
+func TestMeetingsAndInvitations(t *testing.T) {
+	w := newWorld(t, nil)
+	bob, _ := w.login("bob")
+	ann, _ := w.login("ann")
+	shop, other := w.key("shop", app.Meetings), w.key("other", app.Meetings)
+
+	m := w.want(201, "", "POST", "/meetings", bob, meetingBody(time.Minute, time.Hour, ""))
+	id, _ := m.body["id"].(string)
+	room, _ := m.body["room"].(string)
+	if len(id) != 26 || len(room) != 26 || m.body["title"] != "Weekly" {
+		t.Fatal(m.text)
+	}
+	w.want(403, "scope", "POST", "/meetings", bob, meetingBody(0, time.Hour, `,"room":"boardroom"`)) // nobody becomes owner of another's room by this
+	for _, key := range []string{ann, shop} {                                                        // whatever else they may
+		w.want(404, "not-found", "GET", "/meetings/"+id, key, "")
+		w.want(404, "not-found", "DELETE", "/meetings/"+id, key, "")
+		w.want(404, "not-found", "POST", "/meetings/"+id+"/invitations", key, `{}`)
+	}
+	for _, bad := range []string{meetingBody(time.Hour, time.Minute, ""), meetingBody(-2*time.Hour, -time.Hour, ""), meetingBody(0, 25*time.Hour, ""), meetingBody(400*24*time.Hour, 401*24*time.Hour, "")} {
+		w.want(422, "invalid", "POST", "/meetings", bob, bad)
+	}
+
+	invited := w.want(201, "", "POST", "/meetings/"+id+"/invitations", bob, `{"name":"Carl <b>","moderator":true}`)
+	secret, _ := invited.body["invitation"].(string)
+	guest, _ := invited.body["id"].(string)
+	if got := w.want(200, "", "GET", "/meetings/"+id, bob, ""); !strings.Contains(got.text, guest) || strings.Contains(got.text, secret) {
+		t.Errorf("%s", got.text)
+	}
+	let := w.want(200, "", "POST", "/invitations/token", "", `{"invitation":"`+secret+`"}`)
+	raw, _ := let.body["token"].(string)
+	c, err := w.parts.Tokens.Check(context.Background(), raw, "")
+	if err != nil || c.Room != room || !c.Moderator || c.User.Name != "Carl <b>" || c.Once || c.Accounts || time.Until(c.Expires) > w.cfg.TokenLife {
+		t.Errorf("%+v %v", c, err)
+	}
+	if let.body["room"] != room || let.body["title"] != "Weekly" {
+		t.Error(let.text)
+	}
+	other26 := strings.Repeat("A", 26)
+	for _, bad := range []string{"", "x", secret[:len(secret)-1] + "7", secret[:30] + other26, "pa" + secret[2:], bob} {
+		if bad != secret {
+			w.want(404, "not-found", "POST", "/invitations/token", "", `{"invitation":"`+bad+`"}`)
+		}
+	}
+	w.want(401, "key.unknown", "GET", "/meetings", secret, "") // it is no key
+	w.want(204, "", "DELETE", "/meetings/"+id+"/invitations/"+guest, bob, "")
+	w.want(404, "not-found", "POST", "/invitations/token", "", `{"invitation":"`+secret+`"}`)
+
+	named := w.want(201, "", "POST", "/meetings", shop, meetingBody(time.Hour, 2*time.Hour, `,"room":"boardroom"`))
+	later, _ := named.body["id"].(string)
+	secret, _ = w.want(201, "", "POST", "/meetings/"+later+"/invitations", shop, `{}`).body["invitation"].(string)
+	w.want(403, "meeting.early", "POST", "/invitations/token", "", `{"invitation":"`+secret+`"}`)
+	if got := w.want(200, "", "GET", "/meetings", shop, ""); !strings.Contains(got.text, later) || strings.Contains(got.text, id) {
+		t.Errorf("%s", got.text)
+	}
+	w.want(404, "not-found", "GET", "/meetings/"+later, other, "")
+	w.want(204, "", "DELETE", "/meetings/"+later, shop, "")
+	w.want(404, "not-found", "POST", "/invitations/token", "", `{"invitation":"`+secret+`"}`)
+
+	brief := w.want(201, "", "POST", "/meetings", bob, `{"title":"x","starts":`+at(-time.Hour)+`,"ends":"`+time.Now().Add(1500*time.Millisecond).UTC().Format(time.RFC3339Nano)+`"}`)
+	soon, _ := brief.body["id"].(string)
+	secret, _ = w.want(201, "", "POST", "/meetings/"+soon+"/invitations", bob, `{}`).body["invitation"].(string)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		a := w.ask("POST", "/invitations/token", "", `{"invitation":"`+secret+`"}`)
+		if a.status == 200 {
+			raw, _ = a.body["token"].(string)
+			if c, err := w.parts.Tokens.Check(context.Background(), raw, ""); err == nil && time.Until(c.Expires) > 2*time.Second {
+				t.Fatalf("the token is good past the meeting: %v", c.Expires)
+			} else if e := (*token.Error)(nil); err != nil && !asTokenError(err, &e) {
+				t.Fatal(err)
+			}
+		} else if a.code() == "meeting.over" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it does not end: %d %s", a.status, a.text)
+		}
+	}
+}
+
+func asTokenError(err error, e **token.Error) (ok bool) {
+	*e, ok = err.(*token.Error)
+	return ok
+}
