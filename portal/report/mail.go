@@ -1,0 +1,83 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"net"
+	"strings"
+	"time"
+
+	mail "github.com/wneessen/go-mail"
+)
+
+// message is the mail with a day's report: text, HTML, and the CSV beside them.
+func message(d *Day, from string, to []string, domain string, now time.Time) (*mail.Msg, error) {
+	html, err := d.HTML()
+	if err != nil {
+		return nil, err
+	}
+	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	if err := m.From(from); err != nil {
+		return nil, err
+	}
+	if err := m.To(to...); err != nil {
+		return nil, err
+	}
+	m.Subject("Calls of " + d.Date + " at " + domain)
+	m.SetDateWithValue(now)
+	m.SetMessageIDWithValue("calls." + d.Date + "." + strings.NewReplacer("/", "-", "+", "p").Replace(d.Zone) + "@" + domain)
+	m.SetGenHeader("Auto-Submitted", "auto-generated")
+	m.SetBodyString(mail.TypeTextPlain, string(d.Text()))
+	m.AddAlternativeString(mail.TypeTextHTML, string(html))
+	return m, m.AttachReader("calls-"+d.Date+".csv", bytes.NewReader(d.CSV()), mail.WithFileContentType("text/csv; charset=utf-8; header=present"))
+}
+
+// mailTime is how long handing a mail over may take.
+const mailTime = 2 * time.Minute
+
+// send hands a mail to the mail server.
+func (c *Config) send(ctx context.Context, trust *tls.Config, m *mail.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, mailTime)
+	defer cancel()
+	secure := &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12}
+	if trust != nil {
+		secure.RootCAs = trust.RootCAs
+	}
+	var conn net.Conn // the library leaves it open where it gives up before the login
+	defer func() {
+		if conn != nil {
+			conn.Close()
+		}
+	}()
+	dial := new(net.Dialer).DialContext
+	if c.Port == 465 {
+		dial = (&tls.Dialer{Config: secure}).DialContext
+	}
+	options := []mail.Option{mail.WithPort(c.Port), mail.WithTLSConfig(secure), mail.WithTimeout(mailTime),
+		mail.WithDialContextFunc(func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+			conn, err = dial(ctx, network, address)
+			return conn, err
+		})}
+	switch {
+	case c.Port == 465:
+		options = append(options, mail.WithSSL())
+	case c.StartTLS == "required":
+		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
+	case c.StartTLS == "optional":
+		options = append(options, mail.WithTLSPolicy(mail.TLSOpportunistic))
+	default:
+		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
+	}
+	if c.User != "" { // by PLAIN over TLS only, or on this machine
+		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(c.User), mail.WithPassword(c.Password))
+	}
+	client, err := mail.NewClient(c.Host, options...)
+	if err != nil {
+		return err
+	}
+	if err := client.DialAndSendWithContext(ctx, m); !m.IsDelivered() {
+		return err
+	}
+	return nil // whatever was wrong with the goodbye: the mail is theirs now
+}
