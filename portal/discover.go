@@ -10,16 +10,27 @@ import (
 )
 
 // Relations of XEP-0156 §3.
-const relWebSocket = "urn:xmpp:alt-connections:websocket"
+const (
+	relWebSocket = "urn:xmpp:alt-connections:websocket"
+	relBOSH      = "urn:xmpp:alt-connections:xbosh"
+)
 
-// webSocket is the address at which this server speaks XMPP over WebSocket. The host is the one that was asked for,
-// which checkHost has found to be ours.
-func webSocket(r *http.Request) string {
-	u := url.URL{Scheme: "ws", Host: r.Host, Path: "/xmpp-websocket"}
+// links are the addresses at which this server speaks XMPP. The host is the one that was asked for, which checkHost has
+// found to be ours.
+func (p *Portal) links(r *http.Request) []link {
+	secure := ""
 	if scheme(r) == "https" {
-		u.Scheme = "wss"
+		secure = "s"
 	}
-	return u.String()
+	at := func(scheme, path string) string {
+		u := url.URL{Scheme: scheme + secure, Host: r.Host, Path: path}
+		return u.String()
+	}
+	list := []link{{relWebSocket, at("ws", "/xmpp-websocket")}}
+	if p.parts.BOSH != nil {
+		list = append(list, link{relBOSH, at("http", "/http-bind")})
+	}
+	return list
 }
 
 type link struct {
@@ -27,12 +38,12 @@ type link struct {
 	Href string `xml:"href,attr" json:"href"`
 }
 
-// hostMeta tells clients where WebSocket is (XEP-0156 §3, RFC 6415).
+// hostMeta tells clients where WebSocket and BOSH are (XEP-0156 §3, RFC 6415).
 func (p *Portal) hostMeta(w http.ResponseWriter, r *http.Request) {
 	doc := struct {
 		XMLName xml.Name `xml:"http://docs.oasis-open.org/ns/xri/xrd-1.0 XRD"`
 		Link    []link   `xml:"Link"`
-	}{Link: []link{{relWebSocket, webSocket(r)}}}
+	}{Link: p.links(r)}
 	body, err := xml.Marshal(doc)
 	if err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError)
@@ -47,7 +58,7 @@ func (p *Portal) hostMetaJSON(w http.ResponseWriter, r *http.Request) {
 	everybody(w)
 	writeJSON(w, struct {
 		Links []link `json:"links"`
-	}{[]link{{relWebSocket, webSocket(r)}}})
+	}{p.links(r)})
 }
 
 // everybody lets pages of all origins read the answer, as XEP-0156 §4 asks for.

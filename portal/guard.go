@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,6 +19,12 @@ func (p *Portal) refuse(w http.ResponseWriter, r *http.Request, status int, even
 		w.Header().Set("Connection", "close")
 	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if strings.HasPrefix(r.URL.Path, apiPath) { // where errors are problems (RFC 9457)
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"type":"about:blank","title":%q,"status":%d,"code":%q}`+"\n", http.StatusText(status), status, event)
+		return
+	}
 	http.Error(w, strings.ToLower(http.StatusText(status)), status)
 }
 
@@ -61,6 +68,10 @@ func (p *Portal) believeProxies(next http.Handler) http.Handler {
 			if r.Header.Get("X-Forwarded-Proto") == "https" {
 				scheme = "https"
 			}
+			if len(forwarded) == 0 && p.cfg.RemoteAddr {
+				forwarded = r.Header.Values("Remote_addr")
+				forwarded = forwarded[max(0, len(forwarded)-1):]
+			}
 			entries := strings.Split(strings.Join(forwarded, ","), ",")
 			for i := len(entries) - 1; i >= 0; i-- {
 				a, err := netip.ParseAddr(strings.TrimSpace(entries[i]))
@@ -93,6 +104,15 @@ func scheme(r *http.Request) string {
 	return s
 }
 
+// Secure reports that a request of the public side came over TLS, to us or to a proxy that is trusted.
+func Secure(r *http.Request) bool { return scheme(r) == "https" }
+
+// Confidential reports that nobody else reads a request of the public side: it came over TLS, to us or to a proxy that is trusted,
+// or from this machine.
+func Confidential(r *http.Request) bool {
+	return r.TLS != nil || scheme(r) == "https" || remote(r).IsLoopback()
+}
+
 // checkFraming refuses bodies whose length is not told beforehand. No route needs them, and a front that reads
 // Content-Length where we read chunks would let requests be smuggled (RFC 9112 §6.3, hardening HW9).
 func (p *Portal) checkFraming(next http.Handler) http.Handler {
@@ -110,6 +130,9 @@ func hosts(cfg Config, parts Parts) map[string]bool {
 	names := make(map[string]bool)
 	for _, name := range append([]string{parts.Domain}, cfg.Hosts...) {
 		names[strings.ToLower(name)] = true
+	}
+	if parts.UploadHost != "" {
+		names[strings.ToLower(parts.UploadHost)] = true
 	}
 	for _, a := range parts.Addresses {
 		names[a.String()] = true
@@ -192,26 +215,51 @@ func cleanPath(path string) bool {
 }
 
 // checkOrigin refuses requests that a foreign page makes in the name of its visitor, unless they only read
-// (hardening HW2).
+// (hardening HW2). BOSH and WebSocket look at the origin themselves: pages of others may connect where they are allowed to.
 func (p *Portal) checkOrigin(next http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	for _, o := range p.cfg.Origins {
 		cross.AddTrustedOrigin(o) // Check has seen that they are origins
 	}
+	cross.AddInsecureBypassPattern(boshPath)
+	cross.AddInsecureBypassPattern("/{tenant}" + boshPath)
+	cross.AddInsecureBypassPattern(apiPath + "v1/")                     // which takes nothing from cookies, and looks at the origin itself
+	cross.AddInsecureBypassPattern("PUT " + uploadPath + "{id}/{name}") // by a key that no page has without having asked for it
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, http.StatusForbidden, "http.csrf")
 	}))
-	return cross.Handler(next)
+	if p.parts.AppRTC.Takes == nil {
+		return cross.Handler(next)
+	}
+	cross.AddInsecureBypassPattern("POST " + icePath) // by a key that no page has without having asked for it
+	checked := cross.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.parts.AppRTC.Takes(r.URL.Path) { // by the id of a client, which no page has that is not the client
+			next.ServeHTTP(w, r)
+			return
+		}
+		checked.ServeHTTP(w, r)
+	})
 }
 
 // limitBody bounds what a handler can read of a body (hardening HW9).
 func (p *Portal) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength > p.cfg.BodyBytes {
+		most := p.cfg.BodyBytes
+		if p.parts.BOSH != nil && strings.HasSuffix(r.URL.Path, boshPath) {
+			most = max(most, p.parts.BOSHBytes) // a stanza must fit
+		}
+		if p.parts.Upload != nil && r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, uploadPath) {
+			most = max(most, p.parts.UploadSize)
+		}
+		if a := p.parts.AppRTC; a.Takes != nil && r.Method == http.MethodPost && (strings.HasPrefix(r.URL.Path, "/message/") || a.Takes(r.URL.Path)) {
+			most = max(most, messageMost)
+		}
+		if r.ContentLength > most {
 			p.refuse(w, r, http.StatusRequestEntityTooLarge, "http.limit")
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, p.cfg.BodyBytes)
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -116,8 +116,8 @@ func (p *Portal) secureHeaders(next http.Handler) http.Handler {
 // reserved are words that are no rooms: paths of ours, now or later, and what scanners look for.
 var reserved = []string{
 	"about", "admin", "api", "bye", "colibri", "colibri-relay-ws", "colibri-ws", "conference-request", "config.js", "debug",
-	"external_api.js", "health", "http-bind", "interface_config.js", "join", "leave", "libs", "login", "message", "metrics",
-	"mqtt", "page.json", "params", "r", "static", "turn", "v1alpha", "whep", "whip", "ws", "xmpp-websocket",
+	"external_api.js", "health", "http-bind", "interface_config.js", "invite", "join", "leave", "libs", "login", "message", "metrics",
+	"mqtt", "page.json", "params", "r", "static", "turn", "upload", "v1alpha", "whep", "whip", "ws", "xmpp-websocket",
 }
 
 // room serves the page for a room. The name is not looked at further: the page joins the room like any client.

@@ -4,6 +4,7 @@
 package portal
 
 import (
+	"context"
 	"io/fs"
 	"net/http"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 
 	"parley/internal/event"
 	"parley/internal/limit"
+	"parley/xmpp/invite"
 )
 
 // Config is what an administrator may set.
@@ -19,6 +21,8 @@ type Config struct {
 	Origins []string       `help:"origins of foreign pages that may ask for a conference and connect by WebSocket, like https://meet.example.org; the pages of our own hosts always may"`
 	Frames  []string       `help:"origins of pages that may show ours in a frame; empty: none"`
 	Proxies []netip.Prefix `help:"networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"`
+
+	RemoteAddr bool `help:"believe them Remote_addr too, the client's address, where they set no X-Forwarded-For, as proxies in front of RoomServer do. Each of them has to replace what a client sends under that name"`
 
 	HeaderTimeout time.Duration `help:"time for the head of a request"`
 	BodyTimeout   time.Duration `help:"time for a whole request and its answer"`
@@ -50,11 +54,45 @@ type Parts struct {
 	Trusted    bool         // the certificate is one that browsers may insist on
 	Page       fs.FS        // index.html and what it loads
 	XMPP       http.Handler // XMPP over WebSocket (RFC 7395)
+	BOSH       http.Handler // XMPP over BOSH (XEP-0206); nil: there is none
+	BOSHBytes  int64        // of a request to BOSH
+	Upload     http.Handler // files, at /upload/ (XEP-0363), which anybody's pages may put there who have the key; nil: there are none
+	UploadSize int64        // bytes of a file
+	UploadHost string       // name under which the files are asked for
 	Conference http.Handler // POST of a conference request; nil: there is no focus
+	RoomServer RoomServer   // of the RoomServer protocol
+	AppRTC     AppRTC       // of AppRTC's room server and Collider
 	Channel    http.Handler // bridge channels, at /colibri-ws/; nil: there is no bridge
+	// Invitation returns what is shown of an invitation, an error if there is none; nil: there are no invitations.
+	Invitation func(ctx context.Context, token string) (invite.Page, error)
+	API        http.Handler // below /api/; nil: there is none
 	Ready      func() error // why no new client should be sent here, nil if it may
 	Recorder   *event.Recorder
 }
+
+// RoomServer is the paths of the RoomServer protocol; nil: there are none.
+type RoomServer struct {
+	Socket http.Handler     // WebSocket at /ws and /rs/ws
+	Login  http.HandlerFunc // POST of a login
+	ICE    http.HandlerFunc // POST of what ICE servers say of themselves
+}
+
+// AppRTC is the paths of AppRTC's room server and of its relay, Collider; nil: there are none.
+type AppRTC struct {
+	Socket                    http.HandlerFunc // WebSocket at /ws
+	Room                      http.HandlerFunc // page of a room at /r/
+	Join, Message, Leave, Bye http.HandlerFunc // POST of a client
+	Params                    http.HandlerFunc
+	ICE, TURN                 http.HandlerFunc       // which servers there are
+	File                      http.HandlerFunc       // what the pages load
+	Collider, Status          http.HandlerFunc       // the relay's side door at /ROOM/CLIENT, and what it counts
+	Takes                     func(path string) bool // a path is one of the side door, which pages of others may use: it takes nothing from cookies
+	Prefix                    string                 // below which the relay's whole interface is, "" for none ...
+	Below                     http.HandlerFunc       // ... which is this
+}
+
+// messageMost bounds the messages of its clients, in bytes.
+const messageMost = 256 << 10
 
 // Portal answers the requests of the public listeners.
 type Portal struct {

@@ -34,9 +34,17 @@ func newPortal(t testing.TB, change func(*Config, *Parts)) *Portal {
 	return p
 }
 
+// send sends a request with a body.
+func send(p *Portal, method, target, body string) *httptest.ResponseRecorder {
+	return do(p, httptest.NewRequest(method, target, strings.NewReader(body)), "203.0.113.1:1000", nil)
+}
+
 // ask sends a request from an address to another one of the server.
 func ask(p *Portal, method, target, from string, header http.Header) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, target, nil)
+	return do(p, httptest.NewRequest(method, target, nil), from, header)
+}
+
+func do(p *Portal, r *http.Request, from string, header http.Header) *httptest.ResponseRecorder {
 	r.RemoteAddr = from
 	for k, v := range header {
 		r.Header[k] = v
@@ -82,6 +90,33 @@ func TestHC6TheLastStrangerBehindProxiesCounts(t *testing.T) {
 		got := ask(p, "GET", "https://meet.example/xmpp-websocket", c.from, h).Body.String()
 		if !strings.HasPrefix(got, "xmpp from "+c.want+" ") {
 			t.Errorf("%s, %q: %s", c.from, c.forwarded, got)
+		}
+	}
+}
+
+func TestR01_RemoteAddrOfATrustedProxyIsBelieved(t *testing.T) {
+	for _, c := range []struct {
+		on                      bool
+		from, remote, forwarded string
+		want                    string
+	}{
+		{true, "10.0.0.1:5", "203.0.113.7", "", "203.0.113.7:0"},
+		{true, "10.0.0.1:5", "203.0.113.7", "192.0.2.1", "192.0.2.1:0"},
+		{true, "10.0.0.1:5", "unknown", "", "10.0.0.1:5"},
+		{true, "203.0.113.9:5", "192.0.2.1", "", "203.0.113.9:5"},
+		{false, "10.0.0.1:5", "203.0.113.7", "", "10.0.0.1:5"},
+	} {
+		p := newPortal(t, func(cfg *Config, _ *Parts) {
+			cfg.Proxies, cfg.RemoteAddr = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, c.on
+		})
+		h := http.Header{}
+		h.Add("Remote_addr", "198.51.100.1") // of the client
+		h.Add("Remote_addr", c.remote)
+		if c.forwarded != "" {
+			h.Set("X-Forwarded-For", c.forwarded)
+		}
+		if got := ask(p, "GET", "https://meet.example/xmpp-websocket", c.from, h).Body.String(); !strings.HasPrefix(got, "xmpp from "+c.want+" ") {
+			t.Errorf("%+v: %s", c, got)
 		}
 	}
 }

@@ -6,6 +6,14 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
+// Paths of which the body of a request may be larger than those of others.
+const (
+	boshPath   = "/http-bind"
+	uploadPath = "/upload/"
+	apiPath    = "/api/"
+	icePath    = "/v1alpha/iceconfig"
+)
+
 // table is every public path that there is. What is not here is not found.
 func (p *Portal) table() http.Handler {
 	r := chi.NewRouter()
@@ -13,6 +21,21 @@ func (p *Portal) table() http.Handler {
 
 	r.Method(http.MethodGet, "/xmpp-websocket", p.parts.XMPP)
 	r.Method(http.MethodGet, "/{tenant}/xmpp-websocket", p.ofTenant(p.parts.XMPP))
+	if p.parts.BOSH != nil {
+		for _, method := range []string{http.MethodPost, http.MethodOptions} {
+			r.Method(method, boshPath, p.parts.BOSH)
+			r.Method(method, "/{tenant}"+boshPath, p.ofTenant(p.parts.BOSH))
+		}
+	}
+	if p.parts.Upload != nil {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodOptions} {
+			r.Method(method, uploadPath+"*", p.parts.Upload)
+		}
+	}
+	if p.parts.API != nil {
+		r.Handle(apiPath+"v1", p.parts.API)
+		r.Handle(apiPath+"v1/*", p.parts.API)
+	}
 	if p.parts.Channel != nil {
 		r.Method(http.MethodGet, "/colibri-ws/*", p.parts.Channel)
 	}
@@ -23,6 +46,39 @@ func (p *Portal) table() http.Handler {
 		}
 	}
 
+	if rs := p.parts.RoomServer; rs.Socket != nil {
+		if p.parts.AppRTC.Socket == nil {
+			r.Method(http.MethodGet, "/ws", rs.Socket)
+		}
+		r.Method(http.MethodGet, "/rs/ws", rs.Socket)
+		r.Post("/api/login", rs.Login)
+		if rs.ICE != nil {
+			r.Post("/api/ice", rs.ICE)
+			r.Post("/icebandwidthload", rs.ICE)
+		}
+	}
+
+	if a := p.parts.AppRTC; a.Socket != nil {
+		r.Get("/ws", a.Socket)
+		read(r, "/r/{room}", a.Room)
+		r.Post("/join/{room}", a.Join)
+		r.Post("/message/{room}/{client}", a.Message)
+		r.Post("/leave/{room}/{client}", a.Leave)
+		r.Post("/bye/{room}/{client}", a.Bye)
+		read(r, "/params", a.Params)
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
+			r.Method(method, icePath, a.ICE)
+		}
+		read(r, "/turn", a.TURN)
+		read(r, "/status", a.Status)
+		read(r, "/js/{file}", a.File)
+		read(r, "/css/{file}", a.File)
+		r.HandleFunc("/{room}/{client}", a.Collider)
+		if a.Prefix != "" {
+			r.HandleFunc(a.Prefix+"/*", a.Below)
+		}
+	}
+
 	read(r, "/health/live", live)
 	read(r, "/health/ready", p.ready)
 	read(r, "/.well-known/host-meta", p.hostMeta)
@@ -30,6 +86,10 @@ func (p *Portal) table() http.Handler {
 	read(r, "/page.json", p.pageInfo)
 	read(r, "/robots.txt", robots)
 	read(r, "/favicon.ico", noFavicon)
+
+	if p.parts.Invitation != nil {
+		read(r, "/invite/{token}", p.invitation)
+	}
 
 	read(r, "/static/*", p.pages.asset)
 	read(r, "/", p.pages.index)

@@ -192,7 +192,8 @@ export function whyWords({ muted, screen, direct, wished, hidden, forwarded, hig
 /** troubleWords say whose connection is bad, and where; empty if it is not. */
 export function troubleWords(part, own) {
 	if (part === 'bridge') return 'The server is too busy at the moment.';
-	if (own) return { uplink: 'Your connection loses what you send.', downlink: 'Your connection is too slow, or loses what comes.' }[part] ?? '';
+	if (part === 'relay') return own ? 'The server’s relay, by which your connection comes, drops a part of what it carries.' : 'the relay on their way drops a part';
+	if (own) return { __proto__: null, uplink: 'Your connection loses what you send.', downlink: 'Your connection is too slow, or loses what comes.' }[part] ?? '';
 	return part === 'uplink' ? 'bad connection on their side' : '';
 }
 
