@@ -71,13 +71,35 @@ func openCarrier(data string, s setup, log *slog.Logger, level *slog.LevelVar) (
 		return nil, err
 	}
 	c.legs = newLegs(c.port, c.channels, c.events)
-	c.bridge = bridge.New(bridge.Config{Transports: c.legs, Recorder: c.events})
+	c.bridge = bridge.New(bridge.Config{Transports: c.legs, Recorder: c.events, Taken: c.taken, Relayed: c.relayed})
 	if err = c.listenRelay(); err != nil {
 		return nil, err
 	}
 	c.registry.MustRegister(traffic{c})
 	c.server = link.NewServer(&core{c.bridge, c}, link.ServerConfig{Bridge: c.id, Version: version(), Log: log, Events: c.events})
 	return c, c.home.Announce(c.setup.announced())
+}
+
+// taken counts what the media port has taken in, and what it had no room for.
+func (c *carrier) taken() bridge.Carried {
+	if c.port == nil {
+		return bridge.Carried{}
+	}
+	s := c.port.Stats()
+	return bridge.Carried{Taken: s.Received, Dropped: s.Overflow}
+}
+
+// relayed is what our relay did for a client that comes over it.
+func (c *carrier) relayed(e *bridge.Endpoint) (r bridge.Relayed, ok bool) {
+	if c.turn == nil {
+		return r, false
+	}
+	at, ok := c.legs.remote(e)
+	if !ok {
+		return r, false
+	}
+	w, ok := c.turn.Way(at)
+	return bridge.Relayed{Up: bridge.Carried(w.Up), Down: bridge.Carried(w.Down), Door: bridge.Carried(w.Door)}, ok
 }
 
 // listenMedia binds the media listener, if there is one.
@@ -215,10 +237,14 @@ func (c *carrier) Run(ctx context.Context) error {
 	return nil
 }
 
-// answer answers the server: bridge channels of clients that it is a proxy of, and our metrics.
+// answer answers the server: bridge channels of clients that it is a proxy of, our metrics, and whom the relay carries.
 func (c *carrier) answer(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == samplesPath { // the server hands on paths of channels alone
+	switch r.URL.Path { // the server hands on paths of channels alone
+	case samplesPath:
 		writeSamples(w, c.id, c.registry)
+		return
+	case relayedPath:
+		writeRelayed(w, c.turn)
 		return
 	}
 	c.channels.ServeHTTP(w, r)

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parley/internal/acme"
 	"parley/internal/config"
 )
 
@@ -27,6 +28,7 @@ type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
+	authority         *acme.Client  // gives better ones; nil: none does
 	now               chan struct{} // asks the watcher to look at once
 
 	seen    [2]time.Time // when the files were changed; belongs to the watcher, once it runs
@@ -34,7 +36,10 @@ type certificate struct {
 }
 
 // newCertificate reads the certificate that the configuration names, or the one that the server made itself.
-func newCertificate(cfg config.Config, data *dataDir, log *slog.Logger) (*certificate, error) {
+func newCertificate(cfg config.Config, data *dataDir, listeners []*bound, log *slog.Logger) (*certificate, error) {
+	if cfg.TLS.ACME {
+		return acmeCertificate(cfg, data, listeners, log)
+	}
 	certFile, keyFile := cfg.TLS.Certificate, cfg.TLS.Key
 	if certFile == "" {
 		certFile, keyFile = data.file("certificate.pem"), data.file("key.pem")
@@ -113,8 +118,18 @@ func (c *certificate) lookNow() {
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+		GetCertificate: c.choose,
 	}
+}
+
+// choose is what a handshake shows: what the authority gave for the name, or asks for, else the certificate of the files.
+func (c *certificate) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c.authority != nil {
+		if cert, err := c.authority.Certificate(hello); err == nil {
+			return cert, nil
+		}
+	}
+	return c.current.Load(), nil
 }
 
 const (

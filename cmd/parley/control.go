@@ -35,6 +35,18 @@ type accounts interface {
 	ListAccounts(ctx context.Context, after string, limit int) ([]store.Account, error)
 }
 
+// holder is all that commands need of the store, or of the server that holds it.
+type holder interface {
+	accounts
+	App(ctx context.Context, name string) (store.App, error)
+	AddApp(ctx context.Context, a store.App) error
+	RemoveApp(ctx context.Context, name string) error
+	ListApps(ctx context.Context, after string, limit int) ([]store.App, error)
+	AddAppKey(ctx context.Context, k store.AppKey, most int) error
+	RemoveAppKey(ctx context.Context, app, id string) error
+	AppKeys(ctx context.Context, app string) ([]store.AppKey, error)
+}
+
 // serveControl opens the socket. A path of a Unix socket holds about 100 bytes, so a long one is named through the
 // descriptor of its folder.
 func (s *server) serveControl() error {
@@ -108,12 +120,17 @@ func (s *server) controlRoutes() http.Handler {
 		list, err := s.store.ListAccounts(r.Context(), r.FormValue("after"), min(max(n, 1), 1000))
 		reply(w, list, err)
 	})
+	s.controlApps(mux)
+	s.controlReports(mux)
+	mux.HandleFunc("POST /federation/ping", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, nil, s.pingServer(r.Context(), r.FormValue("from"), r.FormValue("to")))
+	})
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.details(), nil) })
 	return mux
 }
 
 // statuses carry the errors that callers branch on.
-var statuses = map[int]error{http.StatusNotFound: store.ErrNotFound, http.StatusConflict: store.ErrExists, http.StatusUnprocessableEntity: store.ErrInvalid}
+var statuses = map[int]error{http.StatusNotFound: store.ErrNotFound, http.StatusConflict: store.ErrExists, http.StatusUnprocessableEntity: store.ErrInvalid, http.StatusInsufficientStorage: store.ErrQuota}
 
 func reply(w http.ResponseWriter, v any, err error) {
 	if err == nil {

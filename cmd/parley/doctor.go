@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -14,15 +16,49 @@ import (
 )
 
 type doctorCmd struct {
+	All doctorAllCmd  `cmd:"" default:"withargs" help:"Look at the configuration, the machine, the DNS, the certificates and the server that runs."`
+	S2s doctorPeerCmd `cmd:"" name:"s2s" help:"Go the way to another server step by step."`
+}
+
+// asking are the flags of what looks names up.
+type asking struct {
+	DNS string `help:"Ask this DNS server instead of the system's." placeholder:"ADDRESS:PORT"`
+}
+
+func (a *asking) resolver() (*net.Resolver, error) {
+	if a.DNS == "" {
+		return net.DefaultResolver, nil
+	}
+	at, err := netip.ParseAddrPort(a.DNS)
+	if err != nil {
+		ip, e := netip.ParseAddr(a.DNS)
+		if e != nil {
+			return nil, fmt.Errorf("--dns: %w", err)
+		}
+		at = netip.AddrPortFrom(ip, 53)
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, at.String())
+	}}, nil
+}
+
+type doctorAllCmd struct {
 	common
+	asking
 	JSON bool `help:"Print what was found as JSON."`
 }
 
 // Run prints what was found, one line each, and fails if a fault is among it.
-func (c *doctorCmd) Run() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+func (c *doctorAllCmd) Run() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	resolver, err := c.resolver()
+	if err != nil {
+		return err
+	}
 	p := doctor.Here()
+	p.Ask(resolver)
 	p.Data = c.Data
 	p.Config, p.ConfigErr = config.Load(c.Config)
 	if p.ConfigErr == nil {

@@ -18,7 +18,7 @@ func (s *server) describe() running {
 		r.Listeners[l.Kind()] = append(r.Listeners[l.Kind()], l.at.String())
 	}
 	r.Page = s.page()
-	if s.cfg.TLS.Certificate == "" {
+	if s.cfg.TLS.Certificate == "" && !s.cfg.TLS.ACME {
 		r.Cert = s.cert.certFile
 	}
 	return r
@@ -63,8 +63,11 @@ func (s *server) greet(w io.Writer, c common) {
 		fmt.Fprintf(w, "  %-11s %s%s\n", l.Kind(), l.at, meaning[l.Kind()])
 	}
 	fmt.Fprintf(w, "  %-11s %s\n", "data", s.data.path)
-	if s.cfg.TLS.Certificate == "" {
+	if s.cfg.TLS.Certificate == "" && !s.cfg.TLS.ACME {
 		fmt.Fprintf(w, "  %-11s %s (self-made: clients have to be told to trust it)\n", "certificate", s.cert.certFile)
+	}
+	if s.cfg.TLS.ACME {
+		fmt.Fprintf(w, "  %-11s %s\n", "certificate", "from an authority, in the background: see the log")
 	}
 	if s.cfg.Development() {
 		fmt.Fprintf(w, "\n  Only this machine can reach the server. For others, write a configuration: parley config reference\n")
@@ -93,9 +96,12 @@ func defaultData() string {
 var meaning = map[string]string{
 	"xmpp":       "  XMPP clients (STARTTLS)",
 	"xmpps":      "  XMPP clients (TLS)",
+	"s2s":        "  other servers (STARTTLS)",
+	"s2ss":       "  other servers (TLS)",
 	"http":       "  web page, XMPP over WebSocket",
 	"https":      "  web page, XMPP over WebSocket",
 	"http+admin": "  /metrics, /health, /debug/pprof",
+	"component":  "  components",
 	"media":      "  media (UDP and TCP)",
 	"turn":       "  relay (UDP and TCP)",
 	"turns":      "  relay (TLS)",

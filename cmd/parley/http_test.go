@@ -54,12 +54,13 @@ func TestPageAndRooms(t *testing.T) {
 	if err := json.Unmarshal([]byte(body(get(t, p, "/page.json"))), &info); err != nil || info.MUC != "muc.localhost" || info.Focus != "focus.localhost" || info.WebSocket != "/xmpp-websocket" {
 		t.Errorf("page.json: %+v %v", info, err)
 	}
-	if got := body(get(t, p, "/.well-known/host-meta")); !strings.Contains(got, `href="ws://`+p.HTTP+`/xmpp-websocket"`) {
+	if got := body(get(t, p, "/.well-known/host-meta")); !strings.Contains(got, `href="ws://`+p.HTTP+`/xmpp-websocket"`) ||
+		!strings.Contains(got, `rel="urn:xmpp:alt-connections:xbosh" href="http://`+p.HTTP+`/http-bind"`) {
 		t.Errorf("host-meta: %s", got)
 	}
 	var meta struct{ Links []struct{ Rel, Href string } }
 	res := get(t, p, "/.well-known/host-meta.json")
-	if err := json.Unmarshal([]byte(body(res)), &meta); err != nil || len(meta.Links) != 1 || meta.Links[0].Href != "ws://"+p.HTTP+"/xmpp-websocket" {
+	if err := json.Unmarshal([]byte(body(res)), &meta); err != nil || len(meta.Links) != 2 || meta.Links[0].Href != "ws://"+p.HTTP+"/xmpp-websocket" || meta.Links[1].Href != "http://"+p.HTTP+"/http-bind" {
 		t.Errorf("host-meta.json: %+v %v", meta, err)
 	}
 	if res.Header.Get("Access-Control-Allow-Origin") != "*" {

@@ -29,6 +29,8 @@ type ice struct {
 
 	mu    sync.Mutex // guards users; records about them are appended with it held
 	users map[wire.Addr]string
+
+	visitors *visitors // nil: people of other servers are given no credentials
 }
 
 // relay ends a user's allocations, and refuses the user's credentials from then on.
@@ -42,19 +44,32 @@ func newICE(host *im.Host, registry *turn.Registry, relay relay, ttl time.Durati
 
 // services are those that a session may use, with a credential of its own.
 func (i *ice) services(s route.Sender) []im.Service {
+	now := time.Now()
+	user := i.user(s, now)
+	var list []im.Service
+	for _, v := range i.registry.Services(user, i.ttl, now) {
+		if user == "" && v.Username != "" {
+			continue
+		}
+		list = append(list, im.Service{Type: v.Type, Host: v.Host, Port: int(v.Port), Transport: v.Transport, Username: v.Username, Password: v.Password, Expires: v.Expires})
+	}
+	return list
+}
+
+// user returns as whom somebody uses the relay; "": not at all.
+func (i *ice) user(s route.Sender, now time.Time) string {
+	if r, ok := s.(interface{ Remote() bool }); ok && r.Remote() {
+		return i.visitors.user(s.Addr().Bare(), now)
+	}
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	user := i.users[s.Addr()]
 	if user == "" {
 		user = rand.Text()
 		i.users[s.Addr()] = user
 		i.note(s.Addr(), user)
 	}
-	i.mu.Unlock()
-	var list []im.Service
-	for _, v := range i.registry.Services(user, i.ttl, time.Now()) {
-		list = append(list, im.Service{Type: v.Type, Host: v.Host, Port: int(v.Port), Transport: v.Transport, Username: v.Username, Password: v.Password, Expires: v.Expires})
-	}
-	return list
+	return user
 }
 
 // Unbound implements route.Accounts: with the session, its relayed addresses end.

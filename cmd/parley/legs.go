@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -104,6 +105,14 @@ func (s *legs) at(e *bridge.Endpoint) *leg {
 	return s.open[e]
 }
 
+// remote is where the client of an endpoint is seen at; false if there is no path to it.
+func (s *legs) remote(e *bridge.Endpoint) (at netip.AddrPort, ok bool) {
+	if l := s.at(e); l != nil {
+		at = l.transport.Remote()
+	}
+	return at, at.IsValid()
+}
+
 // begin makes the leg of a session in place of the former one; nil if there can be none.
 func (s *legs) begin(e *bridge.Endpoint, wish api.Endpoint, former *leg) *leg {
 	l := &leg{Endpoint: e, session: wish.Session, restart: wish.Restart}
@@ -113,7 +122,7 @@ func (s *legs) begin(e *bridge.Endpoint, wish api.Endpoint, former *leg) *leg {
 	} else {
 		l.ticket = s.channels.Open(e.Conference.ID, e.ID, e)
 	}
-	t, err := s.port.Open(l, transport.Options{Name: e.ID, Data: wish.Data})
+	t, err := s.port.Open(l, transport.Options{Name: e.ID, Data: wish.Data, Controlled: wish.Answers})
 	if err != nil {
 		l.ticket.Expire()
 		s.forget(e)
@@ -171,6 +180,13 @@ func (s *legs) fault(l *leg, err error) {
 func (l *leg) State(state, reason string) {
 	if !l.gone.Load() {
 		l.Endpoint.State(state, reason)
+	}
+}
+
+// Moved implements transport.Receiver.
+func (l *leg) Moved() {
+	if !l.gone.Load() {
+		l.Endpoint.Moved()
 	}
 }
 

@@ -15,7 +15,10 @@ type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Bridge  bridgeCmd  `cmd:"" help:"Carry media for a server that runs with the same data folder, which starts it by itself."`
 	User    userCmd    `cmd:"" help:"Accounts: add, passwd, del, list, disable, enable."`
-	Token   tokenCmd   `cmd:"" help:"Make a token (JWT) that opens a room."`
+	Import  importCmd  `cmd:"" help:"Take over accounts and rooms of another server: prosody, ejabberd."`
+	App     appCmd     `cmd:"" help:"Applications that use the API: add, list, remove, key."`
+	Token   tokenCmd   `cmd:"" help:"Tokens (JWT) that open a room: make, explain."`
+	Report  reportCmd  `cmd:"" help:"Print or mail the report of a day: calls, how long, how well, what failed."`
 	Doctor  doctorCmd  `cmd:"" help:"Look for what keeps the server from running well."`
 	Config  configCmd  `cmd:"" help:"Check a configuration, or print the reference."`
 	Bench   benchCmd   `cmd:"" help:"Measure servers."`

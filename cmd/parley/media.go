@@ -31,6 +31,7 @@ type media struct {
 	child   *link.Child
 	own     *carrier // with --single-process
 	metrics *bridgeMetrics
+	suffer  *troubles
 
 	setup  setup // with the ports that were bound, once the bridge is up
 	first  chan error
@@ -48,7 +49,7 @@ const remember = turn.MaxTTL + 2*time.Minute
 // bound. If one cannot be, the error says why.
 func openMedia(s setup, data *dataDir, log *slog.Logger, events *event.Recorder, single bool) (*media, error) {
 	m := &media{
-		data: data, log: log, setup: s, first: make(chan error, 1), metrics: newBridgeMetrics(data.path, events),
+		data: data, log: log, setup: s, first: make(chan error, 1), metrics: newBridgeMetrics(data.path, events), suffer: newTroubles(log),
 		client: link.NewClient(link.ClientConfig{Dial: link.Dial(data.path), Log: log, Events: events, Remember: remember}),
 	}
 	m.running, m.cancel = context.WithCancel(context.Background())
@@ -161,6 +162,7 @@ func (m *media) run(events func(api.Event), fail func(error)) {
 			if e.Stress != nil {
 				m.stress.Store(e.Stress)
 			}
+			m.suffer.take(e)
 			events(e)
 		})
 	})
@@ -223,6 +225,7 @@ func (m *media) details() map[string]any {
 	if s := m.stress.Load(); s != nil {
 		d["stress"] = s
 	}
+	d["troubles"] = m.suffer.list()
 	return d
 }
 

@@ -52,7 +52,7 @@ func writePair(t *testing.T, certFile, keyFile string, serial int64) {
 // shown returns the serial number of the certificate at an address.
 func shown(t *testing.T, addr string) int64 {
 	t.Helper()
-	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
+	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1", "xmpp-client"}})
 	if err != nil {
 		t.Fatal(err)
 	}

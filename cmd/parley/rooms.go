@@ -2,6 +2,7 @@ package main
 
 import (
 	"parley/internal/journal"
+	"parley/internal/token"
 	"parley/muc"
 	"parley/xmpp/route"
 	"parley/xmpp/wire"
@@ -19,6 +20,20 @@ func (r rooms) Handle(b *wire.Batch, s route.Sender, to wire.Addr, p *wire.Packe
 type share struct {
 	*journal.Part
 	*journal.Journal
+}
+
+// endTokens ends the tokens of those who were thrown out of a room, or whose room was destroyed (hardening HP5). One that opens
+// all rooms still opens the others.
+func (s *server) endTokens(e muc.Event) {
+	left, ok := e.(muc.OccupantLeft)
+	if !ok || left.Why != muc.LeftKicked && left.Why != muc.LeftBanned && left.Why != muc.LeftEnded {
+		return
+	}
+	for _, claims := range left.Tokens {
+		if claims.Room != token.Any {
+			s.tokens.Revoke(claims)
+		}
+	}
 }
 
 // endRelays ends the relayed addresses of those who were thrown out of a room.

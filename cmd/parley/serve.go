@@ -15,7 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"parley/bridge/api"
 	"parley/bridge/link"
+	"parley/internal/acme"
 	"parley/internal/config"
 	"parley/internal/event"
 	"parley/internal/journal"
@@ -23,14 +25,25 @@ import (
 	"parley/internal/store/sqlstore"
 	"parley/internal/token"
 	"parley/jingle/focus"
+	"parley/jingle/gateway/apprtc"
+	"parley/jingle/gateway/roomserver"
 	"parley/muc"
 	"parley/portal"
+	"parley/portal/hook"
 	"parley/portal/page"
+	"parley/portal/report"
 	"parley/turn"
+	"parley/xmpp/archive"
 	"parley/xmpp/auth"
 	"parley/xmpp/c2s"
+	"parley/xmpp/component"
 	"parley/xmpp/im"
+	"parley/xmpp/invite"
+	"parley/xmpp/push"
+	"parley/xmpp/register"
 	"parley/xmpp/route"
+	"parley/xmpp/s2s"
+	"parley/xmpp/upload"
 	"parley/xmpp/wire"
 )
 
@@ -41,6 +54,10 @@ type serveCmd struct {
 	Store    string   `help:"Instead of the configuration's store." placeholder:"URL"`
 	Limits   string   `help:"off lifts rates and counts per source and user, for load tests; on loopback only." enum:"on,off" default:"on"`
 	LogLevel string   `help:"Instead of the configuration's level." enum:",debug,info,warn,error,critical" default:""`
+
+	Admin []string `help:"Instead of the configuration's admins: the name or address of an account that may administer the server from a client; can be repeated." placeholder:"NAME" sep:"none"`
+
+	DevRegistration bool `help:"Let anyone make an account, and change and remove it, from a client, for tests of other projects; on loopback only."`
 
 	SingleProcess bool `help:"Carry media and relay in this process instead of one of its own, which the death of this one does not touch: for small machines and for debugging."`
 }
@@ -64,6 +81,16 @@ func (c *serveCmd) load() (config.Config, error) {
 	if c.Domain != "" {
 		cfg.Domain = c.Domain
 	}
+	if len(c.Admin) > 0 {
+		cfg.Admins = nil
+		for _, name := range c.Admin {
+			addr, err := accountAddr(name, cfg.Domain)
+			if err != nil {
+				return cfg, err
+			}
+			cfg.Admins = append(cfg.Admins, addr)
+		}
+	}
 	if c.Store != "" {
 		cfg.Store = c.Store
 	}
@@ -75,6 +102,12 @@ func (c *serveCmd) load() (config.Config, error) {
 			return cfg, errors.New("--limits off is for load tests: it needs every listener on a loopback address")
 		}
 		cfg.Unlimited()
+	}
+	if c.DevRegistration {
+		if !cfg.Development() {
+			return cfg, errors.New("--dev-registration is for tests: it needs every listener on a loopback address")
+		}
+		cfg.Register = register.Config{Open: true, Change: true}
 	}
 	return cfg, cfg.Check()
 }
@@ -140,24 +173,35 @@ type server struct {
 	log  *slog.Logger
 	run  running
 
-	listeners []*bound
-	cert      *certificate
-	health    health
-	process   *process
-	metrics   *prometheus.Registry
-	recorder  *event.Recorder
-	store     store.Store
-	tokens    *token.Checker
-	router    *route.Router
-	host      *im.Host
-	ice       *ice
-	rooms     *muc.Service
-	media     *media // nil: there is neither a bridge nor a relay
-	clients   *c2s.Server
-	journal   *journal.Journal // nil: nothing outlives the process
-	web       *http.Server
-	adminWeb  *http.Server
-	control   *http.Server // behind the admin socket
+	listeners  []*bound
+	cert       *certificate
+	health     health
+	process    *process
+	metrics    *prometheus.Registry
+	recorder   *event.Recorder
+	store      store.Store
+	tokens     *token.Checker
+	router     *route.Router
+	host       *im.Host
+	archives   *archive.Service // nil: nothing is archived
+	uploads    *upload.Service  // nil: there are none
+	pushes     *push.Service    // nil: no app server is told of anything
+	invites    *invite.Service
+	ice        *ice
+	rooms      *muc.Service
+	hooks      *hook.Service
+	roomServer *roomserver.Service // nil: the door for clients of the RoomServer protocol is closed
+	records    *attendance         // nil: none are kept
+	reporter   *report.Reporter    // nil with them
+	appRTC     *apprtc.Service     // nil: the door for AppRTC clients is closed
+	media      *media              // nil: there is neither a bridge nor a relay
+	clients    *c2s.Server
+	components *component.Server // nil: there are none
+	federation *s2s.Server       // nil: there are no other servers
+	journal    *journal.Journal  // nil: nothing outlives the process
+	web        *http.Server
+	adminWeb   *http.Server
+	control    *http.Server // behind the admin socket
 
 	stopping context.Context
 	cancel   context.CancelFunc
@@ -184,7 +228,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 	if err != nil {
 		return nil, err
 	}
-	if s.cert, err = newCertificate(cfg, data, log); err != nil {
+	if s.cert, err = newCertificate(cfg, data, s.listeners, log); err != nil {
 		return nil, err
 	}
 	s.process = newProcess(cfg.Limits)
@@ -204,13 +248,22 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 	if s.tokens, err = newTokens(cfg, secrets, s.recorder); err != nil {
 		return nil, err
 	}
+	s.tokens.Remember(s.store)
 	logins, err := auth.New(cfg.Auth, wire.Addr(cfg.Domain), secrets.Server, s.store, s.tokens, s.recorder)
 	if err != nil {
 		return nil, err
 	}
 
+	logins.Fast(s.store)
+	if err := s.offerHashes(opening, logins); err != nil {
+		return nil, err
+	}
+
 	s.router = route.New(s.recorder)
 	s.host = im.New(cfg.Domain, s.router)
+	s.host.Keep(s.store, cfg.Accounts, s.recorder)
+	s.host.Version(version())
+	s.host.Contacts(cfg.Contact)
 	addresses := advertised(cfg)
 	secret := cfg.TURN.Secret
 	if secret == "" {
@@ -225,7 +278,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 			return nil, err
 		}
 		s.listeners = append(s.listeners, s.media.listeners()...)
-		s.metrics.MustRegister(s.media.metrics)
+		s.metrics.MustRegister(s.media.metrics, s.media.suffer.counts)
 	} else if err = endBridge(data, log); err != nil {
 		return nil, err
 	}
@@ -234,40 +287,86 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 		return nil, err
 	}
 	s.ice = newICE(s.host, registry, s.media.relay(), cfg.ICE.TTL)
+	if cfg.ICE.Remote {
+		s.ice.visitors = newVisitors(cfg.ICE.TTL)
+	}
 	s.router.SetAccounts(s.ice)
 
-	roomsAt, focusAt := "muc."+cfg.Domain, "focus."+cfg.Domain
+	roomsAt, focusAt := cfg.RoomsDomain(), "focus."+cfg.Domain
 	focusAddr := "focus@auth." + cfg.Domain + "/focus"
 	limits := cfg.Rooms
 	limits.Create = cfg.Creators()
+	limits.Revoked = s.tokens.Revoked
 	s.rooms, err = muc.New(muc.Config{Domain: roomsAt, Focus: focusAddr, Node: secrets.Node, Limits: limits}, s.router, s.store, s.recorder)
 	if err != nil {
 		return nil, err
 	}
 	s.rooms.Observe(s.ice.endRelays)
+	s.rooms.Observe(s.endTokens)
+	if err = s.keepRecords(secrets.Node); err != nil {
+		return nil, err
+	}
 	s.router.Serve(roomsAt, rooms{s.rooms})
 	s.host.AnnounceItem(wire.Addr(roomsAt))
+	if err = s.serveArchives(opening); err != nil {
+		return nil, err
+	}
+	s.serveNodes()
+	if err = s.serveUploads(secrets.Server); err != nil {
+		return nil, err
+	}
+	if err = s.servePushes(opening); err != nil {
+		return nil, err
+	}
 	calls, err := focus.New(focus.Config{Domain: focusAt, Address: focusAddr, Rooms: roomsAt, Owners: cfg.Focus.Owners, Origins: cfg.HTTP.Origins}, s.rooms, s.media.bridge(), s.tokens, s.recorder)
 	if err != nil {
 		return nil, err
 	}
+	if s.records != nil {
+		calls.Attend(s.records.attend, s.records.denied)
+	}
 	s.router.Serve(focusAt, calls)
+	s.takeCalls(calls, roomsAt)
+	if err := s.serveHooks(opening, calls, secrets.Node); err != nil {
+		return nil, err
+	}
 	faults(s)
 	calls.OfferChannels(channelBase(cfg, s.listeners), true)
 
+	s.joinComponents()
+	registrar := s.enroll()
+	if err := s.serveCommands(opening, registrar); err != nil {
+		return nil, err
+	}
 	clients := cfg.C2S
 	clients.Domain, clients.TLS, clients.Insecure = cfg.Domain, s.cert.config(), cfg.PlainClients()
-	clients.Origins, clients.Caps = cfg.HTTP.Origins, s.host.Caps()
+	clients.Origins, clients.Caps = cfg.HTTP.Origins, s.host.Features()
 	s.clients = c2s.New(clients, s.router, logins, s.recorder, log, s.process.full.Load)
+	s.welcome(registrar)
+	s.watchAbsence()
 	s.metrics.MustRegister(s.gauges()...)
+	if err := s.federate(secrets.Server); err != nil {
+		return nil, err
+	}
 	if err := s.remember(calls); err != nil {
 		return nil, err
 	}
 
-	public, err := portal.New(cfg.HTTP, portal.Parts{
+	parts := portal.Parts{
 		Domain: cfg.Domain, Rooms: roomsAt, Focus: focusAt, Addresses: addresses,
-		Trusted: cfg.TLS.Certificate != "", Page: page.Files(), XMPP: s.clients, Conference: calls, Channel: s.media.channel(), Ready: s.ready, Recorder: s.recorder,
-	})
+		Trusted: cfg.TLS.Certificate != "" || cfg.TLS.ACME, Page: page.Files(), XMPP: s.clients, BOSH: http.HandlerFunc(s.clients.ServeBOSH), BOSHBytes: s.clients.BodyBytes(), Conference: calls, Channel: s.media.channel(), Invitation: s.invites.Page, Ready: s.ready, Recorder: s.recorder,
+	}
+	s.offerUploads(&parts)
+	if err := s.offerAPI(&parts, calls, logins, registry, secrets); err != nil {
+		return nil, err
+	}
+	if err := s.openRoomServer(calls, roomsAt, &parts); err != nil {
+		return nil, err
+	}
+	if err := s.openAppRTC(roomsAt, calls, &parts); err != nil {
+		return nil, err
+	}
+	public, err := portal.New(cfg.HTTP, parts)
 	if err != nil {
 		return nil, err
 	}
@@ -283,11 +382,26 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 			s.serve(l.String(), func() error { return s.clients.Serve(l.stream, l.TLS()) })
 		}
 	}
+	s.serveFederation()
+	s.runPushes()
+	s.group.Go(func() { s.hooks.Run(s.stopping) })
+	s.serveComponents()
 	s.group.Go(func() { s.clients.Run(s.stopping) })
-	s.media.run(calls.BridgeEvent, s.fail)
+	s.media.run(func(e api.Event) {
+		calls.BridgeEvent(e)
+		if s.records != nil {
+			s.records.bridge(e)
+		}
+	}, s.fail)
 	s.group.Go(func() { s.process.run(s.stopping) })
 	s.group.Go(func() { s.ice.run(s.stopping) })
 	s.group.Go(func() { s.cert.watch(s.stopping) })
+	s.group.Go(func() { watchClock(s.stopping, s.recorder, log) })
+	if s.cert.authority != nil {
+		if err := s.cert.authority.Manage(s.stopping); err != nil {
+			return nil, err
+		}
+	}
 	s.run = s.describe()
 	return s, nil
 }
@@ -299,12 +413,15 @@ func (s *server) remember(calls *focus.Focus) (err error) {
 		s.log.Warn("sessions and rooms end with this process", "err", err)
 	}
 	s.clients.Journal(s.journal)
+	if s.federation != nil {
+		s.federation.Journal(s.journal.Flush)
+	}
 	s.host.Journal(s.journal)
 	lives := func(a wire.Addr) bool { return s.router.Find(a) != nil }
 	s.ice.keep(s.journal, lives)
 	if s.journal != nil {
 		calls.Journal(s.journal.Part("focus/1", calls))
-		s.rooms.Journal(share{s.journal.Part("rooms/1", s.rooms), s.journal}, lives)
+		s.rooms.Journal(share{s.journal.Part("rooms/1", s.rooms), s.journal}, s.occupant)
 	}
 	return s.journal.Start()
 }
@@ -330,6 +447,9 @@ func (s *server) fail(err error) {
 func (s *server) serveHTTP(public *portal.Portal) error {
 	web, limited := public.Server(s.log)
 	s.web = web
+	if s.cert.authority != nil {
+		web.Handler = s.cert.authority.Handler(web.Handler)
+	}
 	gather := s.metrics.Gather
 	if s.media != nil {
 		gather = after(s.media.metrics.pull, gather)
@@ -343,7 +463,9 @@ func (s *server) serveHTTP(public *portal.Portal) error {
 			s.serve(l.String(), func() error { return s.web.Serve(limited(c2s.Listen(l.stream, nil), true)) })
 		case l.Scheme == "https":
 			secure := s.cert.config()
-			secure.NextProtos = []string{"http/1.1"}
+			if secure.NextProtos = []string{"http/1.1"}; s.cert.authority != nil {
+				secure.NextProtos = append(secure.NextProtos, acme.Protocol)
+			}
 			s.serve(l.String(), func() error { return s.web.Serve(limited(c2s.Listen(l.stream, secure), false)) })
 		}
 	}
@@ -360,8 +482,9 @@ func (s *server) reload(c *serveCmd, level *slog.LevelVar) {
 	}
 	level.Set(slog.Level(cfg.Log.Level))
 	s.cert.lookNow()
+	s.reloadFederation(cfg)
 	if err := s.media.reload(cfg.Log); err != nil {
 		s.recorder.Hurt("config.reload", "", "err", err.Error())
 	}
-	s.log.Info("configuration read again: level of the log, certificate; everything else needs a restart")
+	s.log.Info("configuration read again: level of the log, certificate, whom we federate with; everything else needs a restart")
 }

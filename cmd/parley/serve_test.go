@@ -206,7 +206,7 @@ func TestHP6WeakSecretsAreRefused(t *testing.T) {
 			if config.want == "the secret is empty" {
 				return // never accepted, also in development
 			}
-			p = peertest.StartParley(t, peertest.ParleyOptions{Config: strings.Replace(text, "0.0.0.0", "127.0.0.1", 1)})
+			peertest.StartParley(t, peertest.ParleyOptions{Config: strings.Replace(text, "0.0.0.0", "127.0.0.1", 1)})
 		})
 	}
 	p := peertest.StartParley(t, peertest.ParleyOptions{})
@@ -234,7 +234,7 @@ func TestHC3NoNewClientsNearTheLimitOfFiles(t *testing.T) {
 	await(t, p, "limit.process")
 	time.Sleep(1500 * time.Millisecond) // and for a while
 	old.Ping()
-	for _, c := range crowd[95:] {
+	for _, c := range crowd[88:] {
 		c.Close()
 	}
 	for until := time.Now().Add(10 * time.Second); !full() && time.Now().Before(until); time.Sleep(100 * time.Millisecond) {

@@ -20,16 +20,40 @@ func (s *server) stop() error {
 	for _, l := range s.listeners {
 		l.close()
 	}
+	if s.roomServer != nil {
+		s.roomServer.Close()
+	}
+	if s.appRTC != nil {
+		s.appRTC.Close()
+	}
 	if s.rooms != nil {
 		errs = append(errs, s.rooms.Close(ctx))
 	}
 	if s.clients != nil {
 		errs = append(errs, s.clients.Close(ctx))
 	}
+	if s.components != nil {
+		s.components.Close()
+	}
+	if s.host != nil {
+		errs = append(errs, s.host.Close(ctx)) // what the end of the sessions left to be done
+	}
+	if s.federation != nil {
+		errs = append(errs, s.federation.Close(ctx))
+	}
 	errs = append(errs, s.journal.Close())
 	s.closeWeb(ctx)
 	errs = append(errs, s.media.close())
+	if s.cert != nil && s.cert.authority != nil {
+		s.cert.authority.Close()
+	}
 	s.group.Wait()
+	if s.hooks != nil {
+		errs = append(errs, s.hooks.Close(ctx)) // of how the rooms ended
+	}
+	if s.records != nil {
+		errs = append(errs, s.records.Close(ctx))
+	}
 	if s.tokens != nil {
 		errs = append(errs, s.tokens.Close())
 	}

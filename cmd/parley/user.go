@@ -139,9 +139,14 @@ func accountAddr(name, domain string) (string, error) {
 	return string(addr), nil
 }
 
-// withAccounts works on the accounts: through the server if one runs, else on the store itself, which no server can
-// open meanwhile.
+// withAccounts works on the accounts.
 func (c *common) withAccounts(do func(context.Context, accounts, config.Config) error) error {
+	return c.withStore(func(ctx context.Context, k holder, cfg config.Config) error { return do(ctx, k, cfg) })
+}
+
+// withStore works on what is kept: through the server if one runs, else on the store itself, which no server can
+// open meanwhile.
+func (c *common) withStore(do func(context.Context, holder, config.Config) error) error {
 	cfg, err := config.Load(c.Config)
 	if err != nil {
 		return err

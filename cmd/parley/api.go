@@ -1,0 +1,51 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"parley/internal/config"
+	"parley/internal/token"
+	"parley/jingle/focus"
+	"parley/portal"
+	"parley/portal/api"
+	"parley/turn"
+	"parley/xmpp/auth"
+)
+
+// offerAPI adds the API to the public routes.
+func (s *server) offerAPI(parts *portal.Parts, calls *focus.Focus, logins *auth.Server, services *turn.Registry, own secrets) error {
+	p := api.Parts{
+		Domain: s.cfg.Domain, Admins: s.cfg.Admins, Origins: s.cfg.HTTP.Origins, Store: s.store,
+		Password: logins.Password, Confidential: portal.Confidential, Revoke: s.clients.Revoke, Tokens: s.tokens,
+		Services: func(user string) []turn.Service { return services.Services(user, s.cfg.ICE.TTL, time.Now()) },
+		EndRelay: func(user string) {
+			if relay := s.media.relay(); relay != nil {
+				relay.End(user)
+			}
+		},
+		Recorder: s.recorder, Log: s.log,
+	}
+	if s.records != nil {
+		p.Calls = history{s.store, s.reporter}
+	}
+	var err error
+	if i := slices.IndexFunc(issuers(s.cfg, own), func(i token.Issuer) bool { return i.Name == ownIssuer && len(i.Secrets) > 0 }); i >= 0 {
+		if p.Signer, p.Audience, err = signerOf(issuers(s.cfg, own)[i], s.cfg); err != nil {
+			return err
+		}
+		p.Issuer = ownIssuer
+	}
+	s.showRooms(&p, calls)
+	parts.API = api.New(s.cfg.API, p)
+	return nil
+}
+
+// signerOf signs in the name of an issuer that has a secret.
+func signerOf(i token.Issuer, cfg config.Config) (*token.Signer, []string, error) {
+	signer, err := token.NewSigner("", []byte(i.Secrets[0]), cfg.Domain)
+	if len(i.Audiences) > 0 && i.Audiences[0] != token.Any {
+		return signer, i.Audiences[:1], err
+	}
+	return signer, nil, err
+}
