@@ -14,9 +14,14 @@ import (
 // Erlang's schedulers spin while they wait for work, which otherwise counts as processor time.
 //
 // The node has no name and so needs no epmd: nothing of it meets another Erlang program of the machine.
-func Ejabberd(tuned bool) Peer {
+//
+// Archived ones archive the messages of accounts, in Erlang's database.
+func Ejabberd(tuned, archived bool) Peer {
 	name := "ejabberd"
-	if tuned {
+	switch {
+	case archived:
+		name = "ejabberd-archive"
+	case tuned:
 		name = "ejabberd-tuned"
 	}
 	return Peer{
@@ -31,7 +36,7 @@ func Ejabberd(tuned bool) Peer {
 			register := fmt.Sprintf(`{ok,_} = application:ensure_all_started(ejabberd), `+
 				`lists:foreach(fun(I) -> ok = ejabberd_auth:try_register(iolist_to_binary([$u,integer_to_list(I)]), <<"localhost">>, <<%q>>) end, lists:seq(0, %d)), init:stop().`,
 				u.Password, u.Count-1)
-			s, err := launchEjabberd(name, dir, u, tuned, "-eval", register)
+			s, err := launchEjabberd(name, dir, u, tuned, archived, "-eval", register)
 			if err != nil {
 				return err
 			}
@@ -47,7 +52,7 @@ func Ejabberd(tuned bool) Peer {
 			return nil
 		},
 		Start: func(ctx context.Context, dir string, u Users) (*Server, error) {
-			s, err := launchEjabberd(name, dir, u, tuned)
+			s, err := launchEjabberd(name, dir, u, tuned, archived)
 			if err != nil {
 				return nil, err
 			}
@@ -56,7 +61,7 @@ func Ejabberd(tuned bool) Peer {
 	}
 }
 
-// The modules are those of Debian's ejabberd.yml but the ones for HTTP, MQTT, STUN and other servers, those that need
+// The modules are those of Debian's ejabberd.yml but the ones for HTTP, MQTT and STUN, those that need
 // an administrator, and mod_pres_counter and mod_fail2ban, which are limits. Rooms keep no archive, as in Debian's
 // Prosody. A room takes 200 people unless it is told otherwise.
 const ejabberdConfig = `
@@ -67,6 +72,7 @@ certfiles: [%[1]q]
 listen:
   - {port: %[2]s, ip: "127.0.0.1", module: ejabberd_c2s, max_stanza_size: 262144, shaper: none, access: all, starttls: true, backlog: 4096}
   - {port: %[3]s, ip: "127.0.0.1", module: ejabberd_c2s, max_stanza_size: 262144, shaper: none, access: all, tls: true, backlog: 4096}
+s2s_use_starttls: required
 disable_sasl_mechanisms: [digest-md5, X-OAUTH2]
 auth_password_format: scram
 auth_method: internal
@@ -85,7 +91,7 @@ modules:
   mod_client_state: {}
   mod_disco: {}
   mod_last: {}
-  mod_muc:
+%[4]s  mod_muc:
     access: all
     access_create: all
     max_users: 5000
@@ -100,6 +106,7 @@ modules:
   mod_push: {}
   mod_push_keepalive: {}
   mod_roster: {versioning: true}
+  mod_s2s_dialback: {}
   mod_shared_roster: {}
   mod_stream_mgmt: {resend_on_timeout: if_offline}
   mod_vcard: {search: false}
@@ -107,7 +114,7 @@ modules:
   mod_version: {}
 `
 
-func launchEjabberd(name, dir string, u Users, tuned bool, extra ...string) (*Server, error) {
+func launchEjabberd(name, dir string, u Users, tuned, archived bool, extra ...string) (*Server, error) {
 	program, err := exec.LookPath("erl")
 	if err != nil {
 		return nil, err
@@ -120,8 +127,12 @@ func launchEjabberd(name, dir string, u Users, tuned bool, extra ...string) (*Se
 	if err != nil {
 		return nil, err
 	}
+	archive := ""
+	if archived {
+		archive = "  mod_mam: {default: always, db_type: mnesia}\n"
+	}
 	config := filepath.Join(dir, "ejabberd.yml")
-	text := fmt.Sprintf(ejabberdConfig, filepath.Join(dir, "both.pem"), port(ports[0]), port(ports[1]))
+	text := fmt.Sprintf(ejabberdConfig, filepath.Join(dir, "both.pem"), port(ports[0]), port(ports[1]), archive)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

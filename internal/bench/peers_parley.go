@@ -11,8 +11,13 @@ import (
 )
 
 // Parley is this program's own server with its defaults and its rates off. Binary is the program to run; empty means
-// the one that is running.
-func Parley(binary string) Peer {
+// the one that is running. Archived says that messages of accounts are archived, as they are by default; the other
+// servers are measured without archives.
+func Parley(binary string, archived bool) Peer {
+	name := "parley"
+	if archived {
+		name = "parley-archive"
+	}
 	program := func() (string, error) {
 		if binary != "" {
 			return binary, nil
@@ -20,7 +25,7 @@ func Parley(binary string) Peer {
 		return os.Executable()
 	}
 	return Peer{
-		Name: "parley",
+		Name: name,
 		Prepare: func(ctx context.Context, dir string, u Users) error {
 			path, err := program()
 			if err != nil {
@@ -43,7 +48,7 @@ func Parley(binary string) Peer {
 			if err != nil {
 				return nil, err
 			}
-			return startParley(ctx, path, dir, u)
+			return startParley(ctx, name, path, dir, u, archived)
 		},
 	}
 }
@@ -53,11 +58,16 @@ const parleyConfig = `
 [tls]
 certificate = %q
 key = %q
+[archive]
+enabled = %t
+[[federation.hosts]]
+domain = "` + Elsewhere + `"
+address = "` + Elsewhere + `:5269"
 `
 
-func startParley(ctx context.Context, path, dir string, u Users) (*Server, error) {
+func startParley(ctx context.Context, name, path, dir string, u Users, archived bool) (*Server, error) {
 	config, data := filepath.Join(dir, "parley.toml"), filepath.Join(dir, "data")
-	text := fmt.Sprintf(parleyConfig, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	text := fmt.Sprintf(parleyConfig, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), archived)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -65,9 +75,9 @@ func startParley(ctx context.Context, path, dir string, u Users) (*Server, error
 	if err := os.Remove(run); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
-	s := &Server{Name: "parley", Users: u}
+	s := &Server{Name: name, Users: u}
 	cmd := exec.Command(path, "serve", "--config", config, "--data", data, "--limits", "off",
-		"--listen", "xmpp://127.0.0.1:0", "--listen", "xmpps://127.0.0.1:0", "--listen", "http+admin://127.0.0.1:0")
+		"--listen", "xmpp://127.0.0.1:0", "--listen", "xmpps://127.0.0.1:0", "--listen", "s2s://127.0.0.1:0", "--listen", "http+admin://127.0.0.1:0")
 	cmd.Dir = dir
 	if err := s.start(dir, cmd); err != nil {
 		return nil, err

@@ -13,16 +13,20 @@ import (
 
 // Prosody is Debian's Prosody with the modules of Debian's configuration and its rates off. Tuned has the other garbage
 // collector of Lua 5.4 and Nagle's algorithm off, which together are what it gains most from.
-func Prosody(tuned bool) Peer {
+// Archived ones archive the messages of accounts, in Prosody's own files.
+func Prosody(tuned, archived bool) Peer {
 	name := "prosody"
-	if tuned {
+	switch {
+	case archived:
+		name = "prosody-archive"
+	case tuned:
 		name = "prosody-tuned"
 	}
 	return Peer{
 		Name:    name,
 		Prepare: prepareProsody,
 		Start: func(ctx context.Context, dir string, u Users) (*Server, error) {
-			return startProsody(ctx, name, dir, u, tuned)
+			return startProsody(ctx, name, dir, u, tuned, archived)
 		},
 	}
 }
@@ -57,8 +61,7 @@ func prepareProsody(_ context.Context, dir string, u Users) error {
 	return nil
 }
 
-// The modules are those of Debian's prosody.cfg.lua but "limits", of which the rates would be measured, dialback, for
-// no other server is near, and the two of the administrator's shell. Stanzas of the maximal size are far from any limit.
+// The modules are those of Debian's prosody.cfg.lua but "limits", of which the rates would be measured, and the two of the administrator's shell. Stanzas of the maximal size are far from any limit.
 const prosodyConfig = `
 run_as_root = true
 pidfile = %[1]q
@@ -74,16 +77,17 @@ c2s_require_encryption = false
 authentication = "internal_hashed"
 ssl = { certificate = %[5]q; key = %[6]q }
 modules_enabled = {
-	"disco"; "roster"; "saslauth"; "tls"; "blocklist"; "bookmarks"; "carbons"; "pep"; "private"; "smacks"; "vcard4"; "vcard_legacy";
-	"csi_simple"; "invites"; "invites_adhoc"; "invites_register"; "ping"; "register"; "time"; "uptime"; "version"; "admin_adhoc"; "posix";
+	"dialback"; "disco"; "roster"; "saslauth"; "tls"; "blocklist"; "bookmarks"; "carbons"; "pep"; "private"; "smacks"; "vcard4"; "vcard_legacy";
+	"csi_simple"; "invites"; "invites_adhoc"; "invites_register"; "ping"; "register"; "time"; "uptime"; "version"; "admin_adhoc"; "posix"; %[8]s
 }
-modules_disabled = { "s2s"; "limits" }
+modules_disabled = { "limits" }
+s2s_secure_auth = false
 %[7]s
 VirtualHost "localhost"
 Component "conference.localhost" "muc"
 `
 
-func startProsody(ctx context.Context, name, dir string, u Users, tuned bool) (*Server, error) {
+func startProsody(ctx context.Context, name, dir string, u Users, tuned, archived bool) (*Server, error) {
 	program, err := exec.LookPath("prosody")
 	if err != nil {
 		return nil, err
@@ -92,13 +96,16 @@ func startProsody(ctx context.Context, name, dir string, u Users, tuned bool) (*
 	if err != nil {
 		return nil, err
 	}
-	tuning := ""
+	tuning, archive := "", ""
+	if archived {
+		archive = `"mam";`
+	}
 	if tuned {
 		tuning = "gc = { mode = \"generational\" }\nnetwork_settings = { nagle = false }\n"
 	}
 	config := filepath.Join(dir, "prosody.cfg.lua")
 	text := fmt.Sprintf(prosodyConfig, filepath.Join(dir, "prosody.pid"), filepath.Join(dir, "data"), port(ports[0]), port(ports[1]),
-		filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), tuning)
+		filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), tuning, archive)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,10 @@ type Server struct {
 	log  string // file with its output
 }
 
+// Elsewhere is the domain, and the address, of another server that the generator plays, at the port that is usual. It is an
+// address so that no name has to be looked up.
+const Elsewhere = "127.0.0.9"
+
 // Users are the accounts of a server: their names differ by a number and they share a password.
 type Users struct {
 	Count    int
@@ -51,7 +55,7 @@ var DefaultUsers = Users{Count: 500, Password: "bench-password"}
 func ParseServer(spec string) (*Server, error) {
 	name, rest, ok := strings.Cut(spec, "=")
 	if !ok || name == "" {
-		return nil, fmt.Errorf("server %q: want NAME=KEY:VALUE,...", spec)
+		return nil, fmt.Errorf("server %q: want NAME=KEY:VALUE,KEY:VALUE and so on", spec)
 	}
 	s := &Server{Name: name, Domain: "localhost", MUC: "muc.localhost", Users: DefaultUsers}
 	for part := range strings.SplitSeq(rest, ",") {

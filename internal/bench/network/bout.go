@@ -18,6 +18,7 @@ type lines struct {
 	down, up *netem.Bottleneck
 	uplink   *netem.Bottleneck // of the first sender
 	sender   netem.Ways
+	other    netem.Ways // of a bystander
 	flows    []netem.Ways
 	load     netem.Ways // of TCP, or of cross traffic
 	records  []*netem.Record
@@ -40,6 +41,7 @@ func (o *Options) lay(c Case, seed uint64) *lines {
 		l.flows, l.records = append(l.flows, w), append(l.records, w.Down.Record)
 	}
 	l.sender = netem.Ways{Up: netem.NewPath(l.uplink, netem.Line{Delay: usual}, ^seed), Down: netem.NewPath(nil, netem.Line{Delay: usual}, ^seed-1)}
+	l.other = netem.Ways{Up: netem.NewPath(nil, netem.Line{Delay: usual}, ^seed-2), Down: netem.NewPath(nil, netem.Line{Delay: usual}, ^seed-3)}
 	l.load = ways(usual, seed+2*uint64(len(c.Flows)))
 	l.load.Down.Record = l.loads
 	return l
@@ -81,13 +83,13 @@ func (o *Options) play(ctx context.Context, b build, c Case, dir string, seed ui
 	if (c.Long > 0 || c.Short > 0) && !o.TUN {
 		return out, errors.New("TCP takes --tun")
 	}
-	p, err := newPlace(ctx, b.path, o.self, dir, o.TUN, seed)
+	p, err := newPlace(ctx, o, b, dir, seed, 0)
 	if err != nil {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	l := o.lay(c, seed)
-	receivers, other, err := o.gather(p, c, l)
+	senders, receivers, other, err := o.gather(p, c, l)
 	if err != nil {
 		return out, err
 	}
@@ -104,17 +106,22 @@ func (o *Options) play(ctx context.Context, b build, c Case, dir string, seed ui
 		}
 		defer t.close()
 	}
-	defer stop() // before t.close
+	defer stop()      // before t.close
+	if other != nil { // whose own beginning is not what it is there for
+		if err := other.tell(order{Do: "want", LastN: -1}); err != nil {
+			return out, err
+		}
+	}
 	if err := sleep(ctx, o.Warm); err != nil {
 		return out, err
 	}
-	for _, h := range receivers {
+	for _, h := range slices.Concat(senders, receivers) {
 		if err := h.tell(order{Do: "reset"}); err != nil { // what was heard before
 			return out, err
 		}
 	}
 	if other != nil {
-		if err := other.tell(order{Do: "reset"}, order{Do: "want", LastN: -1}); err != nil {
+		if err := other.tell(order{Do: "reset"}); err != nil {
 			return out, err
 		}
 	}
@@ -138,11 +145,11 @@ func (o *Options) play(ctx context.Context, b build, c Case, dir string, seed ui
 	if err := sleep(ctx, c.Length-time.Since(begin)); err != nil {
 		return out, err
 	}
-	return o.collect(p, c, l, receivers, other)
+	return o.collect(p, c, l, senders, receivers, other)
 }
 
 // collect takes what was recorded, and what the receivers say.
-func (o *Options) collect(p *place, c Case, l *lines, receivers []*handle, other *handle) (out course, err error) {
+func (o *Options) collect(p *place, c Case, l *lines, senders, receivers []*handle, other *handle) (out course, err error) {
 	out = course{Case: c, Senders: o.Senders, Queue: o.Queue, Offer: o.offer(), Lateness: p.driver.Lateness()}
 	p.driver.With(func(time.Duration) {
 		for _, r := range l.records {
@@ -150,6 +157,13 @@ func (o *Options) collect(p *place, c Case, l *lines, receivers []*handle, other
 		}
 		out.Load = clone(l.loads)
 	})
+	for _, h := range senders {
+		r, err := h.ask(order{Do: "report"})
+		if err != nil {
+			return out, err
+		}
+		out.Keyed += r.Keyed
+	}
 	for _, h := range receivers {
 		r, err := h.ask(order{Do: "report"})
 		if err != nil {
@@ -164,35 +178,37 @@ func (o *Options) collect(p *place, c Case, l *lines, receivers []*handle, other
 }
 
 // gather brings all members into a conference, a bystander too if one is wished. They want no pictures yet.
-func (o *Options) gather(p *place, c Case, l *lines) (receivers []*handle, other *handle, err error) {
+func (o *Options) gather(p *place, c Case, l *lines) (senders, receivers []*handle, other *handle, err error) {
 	for i := range o.Senders {
 		spec := memberSpec{Room: "bench", Nick: fmt.Sprintf("sender%d", i+1), Camera: o.camera(), Microphone: &jitsipeer.Audio{Level: 30 + 10*i}}
 		start := p.sender
 		if i == 0 && c.Uplink != nil {
 			start = func(s memberSpec) (*handle, error) { return p.behind(len(c.Flows)+1, s, l.sender) }
 		}
-		if _, err := start(spec); err != nil {
-			return nil, nil, err
+		h, err := start(spec)
+		if err != nil {
+			return nil, nil, nil, err
 		}
+		senders = append(senders, h)
 	}
 	for i := range c.Flows {
-		h, err := p.behind(i, memberSpec{Room: "bench", Nick: fmt.Sprintf("receiver%d", i+1)}, l.flows[i])
+		h, err := p.behind(i, memberSpec{Room: "bench", Nick: fmt.Sprintf("receiver%d", i+1), Browser: i == 0 && o.Chromium != ""}, l.flows[i])
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		receivers = append(receivers, h)
 	}
 	if o.Bystander {
-		if other, err = p.sender(memberSpec{Room: "bench", Nick: "bystander"}); err != nil {
-			return nil, nil, err
+		if other, err = p.behind(len(c.Flows)+2, memberSpec{Room: "bench", Nick: "bystander"}, l.other); err != nil {
+			return nil, nil, nil, err
 		}
 	}
 	for _, h := range p.members {
 		if err := h.tell(order{Do: "media"}); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	return receivers, other, nil
+	return senders, receivers, other, nil
 }
 
 // Pictures of a camera.
@@ -203,6 +219,9 @@ var layerRates = []netem.Bitrate{150 * kbit, 500 * kbit, 1800 * kbit}
 // camera sends pictures in three sizes.
 func (o *Options) camera() *jitsipeer.Video {
 	v := &jitsipeer.Video{Codec: jitsipeer.Codec(o.Codec), Heights: []int{184, 360, 720}, FPS: frameRate}
+	if o.Chromium != "" { // it has to decode them
+		v.Heights, v.Grey = []int{88, 184, 360}, true
+	}
 	for i, r := range layerRates {
 		if i > 0 && (o.Codec == "VP9" || o.Codec == "AV1") {
 			r -= layerRates[i-1] // a layer comes on top of those below it

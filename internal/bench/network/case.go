@@ -54,6 +54,7 @@ var cases = []Case{
 		Flows: []Flow{{Delay: usual, Start: 5 * second}, {Delay: usual, Start: 5 * second}}, Short: 10},
 	{Name: "5.8", Title: "one of three pauses", Length: 120 * second, Down: constant(3500 * kbit),
 		Flows: []Flow{{Delay: usual, Pause: 40 * second, Resume: 60 * second}, {Delay: usual}, {Delay: usual}}},
+	lossy(clean, "nothing bad", netem.Loss{}),
 	lossy("loss-5", "5 % lost", netem.Loss{Random: 0.05}),
 	lossy("loss-10", "10 % lost", netem.Loss{Random: 0.10}),
 	lossy("loss-20", "20 % lost", netem.Loss{Random: 0.20}),
@@ -66,6 +67,9 @@ var cases = []Case{
 		Shifts: []netem.Shift{{At: 20 * second, By: 500 * milli}, {At: 23 * second, By: 0}}},
 	{Name: "jitter", Title: "30 ms of jitter", Length: 60 * second, Down: constant(2000 * kbit), Flows: []Flow{{Delay: usual}}, Jitter: 30 * milli},
 }
+
+// clean is the case that others are compared with for what a bystander sees.
+const clean = "clean"
 
 func constant(r netem.Bitrate) netem.Schedule { return netem.Schedule{{At: 0, Rate: r}} }
 
@@ -119,16 +123,17 @@ func (c *Case) settled() (at time.Duration) {
 
 // since is the case with the times of its paths counted from a begin.
 func (c Case) since(begin time.Duration) Case {
-	later := func(s netem.Schedule) (out netem.Schedule) {
-		for _, step := range s {
-			out = append(out, netem.Step{At: step.At + begin, Rate: step.Rate})
-		}
-		return out
-	}
 	out := c
-	out.Down, out.Up, out.Uplink, out.Shifts = later(c.Down), later(c.Up), later(c.Uplink), nil
+	out.Down, out.Up, out.Uplink, out.Shifts = later(c.Down, begin), later(c.Up, begin), later(c.Uplink, begin), nil
 	for _, s := range c.Shifts {
 		out.Shifts = append(out.Shifts, netem.Shift{At: s.At + begin, By: s.By})
+	}
+	return out
+}
+
+func later(s netem.Schedule, by time.Duration) (out netem.Schedule) {
+	for _, step := range s {
+		out = append(out, netem.Step{At: step.At + by, Rate: step.Rate})
 	}
 	return out
 }

@@ -9,6 +9,9 @@
 // in a network that ends at an emulated router; only then can TCP compete. Signalling and bridge channels go around the
 // path in both, so that what is measured begins when everybody is there.
 //
+// The first receiver may be a Chromium on the server's own page (--chromium). Cameras send it grey pictures that can be decoded,
+// of fewer pixels and as many bytes as usual; freezes and what was concealed of voice are then what the browser says.
+//
 // What the emulation itself did late is in the table, so that figures of a machine that was too busy say so; what it was late
 // to take from its sockets is not in that.
 package network

@@ -15,8 +15,9 @@ type course struct {
 	Flows   []*netem.Record
 	Load    *netem.Record // of TCP
 	Reports []report
+	Keyed   uint64 // key frames that were asked of all cameras, of each size
 
-	Bystander report // of one who has no path
+	Bystander report // of one whose path has neither bottleneck nor losses
 	Lateness  netem.Lateness
 }
 
@@ -39,7 +40,8 @@ type Figures struct {
 	Dropped float64   // share of packets that the full queue dropped
 	Marked  float64   // share of packets that waited longer than the threshold of L4S
 	Nacked  float64   // packets asked for again
-	Begged  float64   // key frames asked for
+	Begged  float64   // key frames that receivers asked for
+	Keyed   float64   // key frames that the server asked for, of each camera in a minute, one for each size
 	Others  Others    // the bystander, if there is one
 	Late    float64   // ms that the emulation was late, p95
 	Rates   []float64 // kbit/s of each flow while it was active
@@ -47,9 +49,10 @@ type Figures struct {
 
 // Others is what somebody sees whose network is good.
 type Others struct {
-	FPS   float64 // pictures a second of each camera
-	Delay float64 // ms from sender to receiver, p95, worst of all sources
-	Audio float64 // share of audio frames that were played
+	FPS    float64 // pictures a second of each camera
+	Delay  float64 // ms from sender to receiver, p95, worst of all sources
+	Begged float64 // key frames asked for
+	Audio  float64 // share of audio frames that were played
 }
 
 const (
@@ -80,6 +83,7 @@ func (c *course) figures() Figures {
 		f.Rates = append(f.Rates, ratio(r.Delivered(r.Begin, r.Begin+c.Case.Length), c.wanted(i))/1000)
 	}
 	f.Repair, f.Repairs, f.Dropped = ratio(float64(repairs), float64(bytes)), float64(repairs)/1000, ratio(float64(dropped), float64(packets))
+	f.Keyed = ratio(float64(c.Keyed), float64(c.Senders)*c.Case.Length.Minutes())
 	f.Marked = ratio(float64(marked), float64(packets))
 	c.seen(&f)
 	f.Others = c.others()
@@ -118,6 +122,7 @@ func (c *course) others() (o Others) {
 		played, concealed = played+float64(s.Played), concealed+float64(s.Concealed)
 		pictures += float64(s.Pictures)
 	}
+	o.Begged = float64(c.Bystander.Begged)
 	o.FPS, o.Audio = pictures/float64(c.Senders)/c.Case.Length.Seconds(), ratio(played, played+concealed)
 	return o
 }

@@ -127,15 +127,17 @@ func TestReceiversAreHeard(t *testing.T) {
 		{Nacked: 3, Begged: 1, Sources: []received{{Source: "a-a0", Audio: true, Played: 490, Concealed: 10}, {Source: "a-v0", Pictures: 200, Alive: 8, Freeze: 0.1}}},
 		{Nacked: 4, Begged: 2, Sources: []received{{Source: "a-a0", Audio: true, Played: 500}, {Source: "a-v0", Pictures: 100, Alive: 7, Freeze: 0.2}}},
 	}
+	c.Keyed, c.Bystander.Begged = 5, 1
 	c.Bystander.Sources = []received{{Source: "a-v0", Pictures: 240, DelayP95: 7}, {Source: "b-v0", Pictures: 250, DelayP95: 9}, {Source: "a-a0", Audio: true, Played: 99, Concealed: 1, DelayP95: 3}}
 	f := c.figures()
-	if f.Others != (Others{FPS: 24.5, Delay: 9, Audio: 0.99}) {
+	if f.Others != (Others{FPS: 24.5, Delay: 9, Audio: 0.99, Begged: 1}) {
 		t.Errorf("%+v", f.Others)
 	}
 	near(t, "audio", f.Audio, 0.99, 1e-9)
 	near(t, "freeze", f.Freeze, 0.15, 1e-9)
 	near(t, "pictures a second", f.FPS, 300.0/30, 1e-9) // two cameras, one of them never seen, for 10 s and for 5 s
 	near(t, "away", f.Away, 1-13.0/30, 1e-9)
+	near(t, "key frames of a camera in a minute", f.Keyed, 15, 1e-9)
 	if f.Nacked != 7 || f.Begged != 3 {
 		t.Errorf("%+v", f)
 	}
@@ -178,5 +180,36 @@ func TestPlotIsADrawing(t *testing.T) {
 	high, half := c.highest(), 0.0
 	if half = 1.1e6; high != half {
 		t.Errorf("the scale ends at %v", high)
+	}
+}
+
+func TestABystanderIsComparedWithTheCleanCase(t *testing.T) {
+	list := []Case{{Name: clean, Length: time.Minute}, {Name: "loss-5", Length: time.Minute}, {Name: "wifi", Length: time.Minute}}
+	seen := func(name, build string, fps, delay float64) bout {
+		return bout{Case: name, Build: build, Figures: Figures{Others: Others{FPS: fps, Delay: delay}}}
+	}
+	bouts := []bout{seen(clean, "a", 25, 50), seen("loss-5", "a", 24, 53), seen("loss-5", "b", 10, 99), seen(clean, "b", 0, 0)}
+	for name, c := range map[string]struct {
+		o    Options
+		list []Case
+		want []string
+	}{
+		"compared":     {Options{Bystander: true}, list, []string{"| others delay Δ% |", "| -4.0 | +6.0 |"}},
+		"not measured": {Options{Bystander: true}, list[1:], []string{"| others delay ms"}},
+		"nobody there": {Options{}, list, []string{"| key frames"}},
+	} {
+		var out strings.Builder
+		if err := c.o.table(&out, c.list, []build{{name: "a"}, {name: "b"}}, bouts); err != nil {
+			t.Fatal(err)
+		}
+		flat := strings.Join(strings.Fields(out.String()), " ")
+		for _, part := range c.want {
+			if !strings.Contains(flat, part) {
+				t.Errorf("%s: no %q in\n%s", name, part, &out)
+			}
+		}
+		if compares := strings.Contains(out.String(), "Δ"); compares != (name == "compared") || strings.Contains(out.String(), "Inf") || strings.Contains(out.String(), "+890") {
+			t.Errorf("%s:\n%s", name, &out)
+		}
 	}
 }

@@ -39,9 +39,8 @@ func inside(ctx context.Context) *handle {
 	return &handle{orders: toMember, answers: json.NewDecoder(answers), abandon: func() { answers.Close() }, wait: func() error { return <-ended }}
 }
 
-// outside starts a member as a process in a namespace.
-func outside(n *netem.Namespace, binary string) (*handle, error) {
-	cmd := exec.Command(binary, "bench", "network-member")
+// outside starts a member's program in a namespace.
+func outside(n *netem.Namespace, cmd *exec.Cmd) (*handle, error) {
 	var said tail
 	cmd.Stderr = &said
 	orders, err := cmd.StdinPipe()

@@ -22,11 +22,14 @@ type order struct {
 
 // memberSpec says who joins.
 type memberSpec struct {
+	Kind                    string // of the server
 	URL, Room, Domain, Nick string
 	Loopback                bool
+	Relayed                 bool           // over the server's relay alone
 	Reach                   netip.AddrPort // of the bridge, in place of what it offers; zero: as it offers
 	Camera                  *jitsipeer.Video
 	Microphone              *jitsipeer.Audio
+	Browser                 bool // it is one, and sends nothing
 }
 
 // answer is what a member says to an order.
@@ -38,8 +41,16 @@ type answer struct {
 // report is what a member has received since it was told to reset.
 type report struct {
 	Sources []received
-	Nacked  uint64 // sequence numbers that it asked for again
-	Begged  uint64 // requests for key frames
+	Nacked  uint64  // sequence numbers that it asked for again
+	Begged  uint64  // requests for key frames
+	Keyed   uint64  // key frames that were asked of it, of each size
+	Blamed  []blame `json:",omitempty"` // since it joined
+}
+
+// blame is a part of the way of somebody's media that the server says is bad.
+type blame struct {
+	At         time.Time
+	Nick, Part string // no part: media do not suffer any more
 }
 
 // received is one source of a report.
@@ -54,6 +65,7 @@ type received struct {
 	Freeze    float64 // share of the time that the picture stood still, pauses left out
 	Freezes   uint64
 	Height    int
+	KeyFrames uint64  // among the pictures
 	DelayP95  float64 // ms, from sender to receiver
 }
 
@@ -82,10 +94,8 @@ func Member(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 type member struct {
-	peer   *jitsipeer.Peer
-	spec   memberSpec
-	begged uint64 // before the reset
-	nacked uint64
+	peer   participant
+	before jitsipeer.Transport // the reset
 }
 
 const joinTime = time.Minute
@@ -101,14 +111,13 @@ func (m *member) do(ctx context.Context, o order) (a answer, err error) {
 		ctx, cancel := context.WithTimeout(ctx, joinTime)
 		defer cancel()
 		if err = m.peer.Media(ctx); err != nil {
-			err = fmt.Errorf("%w; what happened: %s", err, m.happened())
+			err = fmt.Errorf("%w; what happened: %s", err, m.peer.Happened())
 		}
 		return a, err
 	case "want":
-		return a, m.peer.Want(constraints(o.LastN))
+		return a, m.peer.Show(o.LastN)
 	case "reset":
-		t := m.peer.Transport()
-		m.begged, m.nacked = t.PLIs, t.Nacked
+		m.before = m.peer.Transport()
 		m.peer.Reset()
 		return a, nil
 	case "report":
@@ -118,34 +127,33 @@ func (m *member) do(ctx context.Context, o order) (a answer, err error) {
 	return a, fmt.Errorf("no order %q", o.Do)
 }
 
-// constraints ask for so many pictures in any size.
-func constraints(lastN int) any {
-	return map[string]any{"lastN": lastN, "assumedBandwidthBps": -1, "defaultConstraints": map[string]int{"maxHeight": 2160}}
-}
-
 func (m *member) join(ctx context.Context, s memberSpec) error {
 	if m.peer != nil {
 		return errors.New("is there already")
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
-	p, err := jitsipeer.Join(ctx, jitsipeer.Options{URL: s.URL, Room: s.Room, Domain: s.Domain, Nick: s.Nick, Loopback: s.Loopback, Reach: s.Reach,
-		Video: s.Camera, Audio: s.Microphone, Wanted: constraints(0), Rewriting: true, RED: true})
+	k := kinds[s.Kind]
+	if k == nil {
+		return fmt.Errorf("no servers of the kind %q", s.Kind)
+	}
+	p, err := k.join(ctx, s)
 	if err != nil {
 		return err
 	}
-	m.peer, m.spec = p, s
+	m.peer = p
 	return nil
 }
 
 func (m *member) report(now time.Time) (r report) {
 	t := m.peer.Transport()
-	r.Begged, r.Nacked = t.PLIs-m.begged, t.Nacked-m.nacked
+	r.Begged, r.Nacked, r.Keyed = t.PLIs-m.before.PLIs, t.Nacked-m.before.Nacked, t.Keyed-m.before.Keyed
+	r.Blamed = m.peer.Blamed()
 	for _, name := range m.peer.Sources() {
 		s := m.peer.Received(name)
 		one := received{Source: name, Audio: strings.Contains(name, "-a"), Pictures: s.Shown.Frames,
 			Played: s.Played.Frames + s.Played.Redundant + s.Played.FEC, Recovered: s.Played.Redundant + s.Played.FEC, Concealed: s.Played.Concealed,
-			Freeze: s.Shown.FreezeRatio(now), Freezes: s.Shown.Freezes, Height: s.Height,
+			Freeze: s.Shown.FreezeRatio(now), Freezes: s.Shown.Freezes, Height: s.Height, KeyFrames: s.KeyFrames,
 			DelayP95: float64(s.Latency.Quantile(0.95)) / float64(time.Millisecond)}
 		if rate := s.Shown.FrameRate(); rate > 0 {
 			one.Alive = float64(one.Pictures-1) / rate
@@ -153,18 +161,6 @@ func (m *member) report(now time.Time) (r report) {
 		r.Sources = append(r.Sources, one)
 	}
 	return r
-}
-
-// happened are the member's events in short, without those of others.
-func (m *member) happened() string {
-	var b strings.Builder
-	for _, e := range m.peer.Events.Since(0) {
-		switch e.Kind {
-		case jitsipeer.Offered, jitsipeer.Accepted, jitsipeer.Refused, jitsipeer.Connected, jitsipeer.Disconnected, jitsipeer.Terminated, jitsipeer.StreamBroken, jitsipeer.Lost:
-			fmt.Fprintf(&b, "%s %s %s; ", e.At.Format("05.000"), e.Kind, e.Text)
-		}
-	}
-	return b.String()
 }
 
 func (m *member) leave() {

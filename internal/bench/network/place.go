@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"sync"
 
 	"parley/internal/netem"
@@ -18,6 +20,8 @@ type place struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	binary string // of members that are processes
+	script string // of members that are browsers
+	kind   string // of the server
 
 	router *netem.Router // nil: everything on loopback
 	home   *netem.Host   // of the server
@@ -32,10 +36,10 @@ type place struct {
 // Addresses of the hosts: the server, those without a path, then those who have one.
 func address(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 78, 0, byte(n + 1)}) }
 
-// newPlace starts the server of a binary.
-func newPlace(ctx context.Context, binary, members, dir string, tun bool, seed uint64) (p *place, err error) {
+// newPlace starts the server of a build; with a relay, if that has a rate.
+func newPlace(ctx context.Context, o *Options, b build, dir string, seed uint64, relay netem.Bitrate) (p *place, err error) {
 	ctx, stop := context.WithCancel(ctx)
-	p = &place{ctx: ctx, stop: stop, binary: members}
+	p = &place{ctx: ctx, stop: stop, binary: o.self, script: o.Chromium, kind: b.kind}
 	if p.driver, err = netem.NewDriver(); err != nil {
 		stop()
 		return nil, err
@@ -47,7 +51,7 @@ func newPlace(ctx context.Context, binary, members, dir string, tun bool, seed u
 			p = nil
 		}
 	}()
-	if tun {
+	if o.TUN {
 		p.router = netem.NewRouter(p.driver)
 		if p.home, err = p.router.Host(address(0)); err != nil {
 			return p, err
@@ -57,10 +61,10 @@ func newPlace(ctx context.Context, binary, members, dir string, tun bool, seed u
 		}
 		p.router.Connect(p.near, p.home, netem.Ways{Up: netem.NewPath(nil, netem.Line{}, seed), Down: netem.NewPath(nil, netem.Line{}, seed)})
 	}
-	if p.server, err = startServer(ctx, binary, dir, p.home); err != nil {
+	if p.server, err = kinds[b.kind].start(ctx, b.path, dir, p.home, relay); err != nil {
 		return p, err
 	}
-	if tun {
+	if o.TUN {
 		err = p.door(p.near)
 	}
 	return p, err
@@ -72,7 +76,7 @@ func (p *place) sender(spec memberSpec) (*handle, error) { return p.start(p.near
 // behind starts a member behind a path; n counts those who have one.
 func (p *place) behind(n int, spec memberSpec, w netem.Ways) (*handle, error) {
 	if p.router == nil {
-		w.Classify = classifyUDP
+		w.Classify = p.server.repairs.udp
 		r, err := netem.NewRelay(p.driver, p.server.media, w)
 		if err != nil {
 			return nil, err
@@ -97,7 +101,7 @@ func (p *place) host(n int, w netem.Ways) (*netem.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.Classify = classifyIP
+	w.Classify = p.server.repairs.ip
 	p.router.Connect(host, p.home, w)
 	return host, nil
 }
@@ -107,20 +111,30 @@ func (p *place) start(host *netem.Host, spec memberSpec) (h *handle, err error) 
 	if host == nil {
 		h = inside(p.ctx)
 		spec.Loopback = true
-	} else if h, err = outside(host.Namespace, p.binary); err != nil {
+	} else if h, err = outside(host.Namespace, p.program(spec)); err != nil {
 		return nil, err
 	}
 	h.nick = spec.Nick
 	context.AfterFunc(p.ctx, h.abandon)
 	p.members = append(p.members, h)
-	spec.URL, spec.Domain = p.server.url(), p.server.domain
+	spec.Kind, spec.URL, spec.Domain = p.kind, p.server.url, p.server.domain
 	_, err = h.ask(order{Do: "join", Spec: spec})
 	return h, err
 }
 
+// program is what a member runs as.
+func (p *place) program(spec memberSpec) *exec.Cmd {
+	if !spec.Browser {
+		return exec.Command(p.binary, "bench", "network-member")
+	}
+	cmd := exec.Command("node", p.script)
+	cmd.Env = append(os.Environ(), "PARLEY_PAGE=http://"+p.server.signalling.String())
+	return cmd
+}
+
 // door lets a host's members reach the signalling at the address that it has on the server's host, beside the path.
 func (p *place) door(host *netem.Host) error {
-	l, err := host.Listen(p.server.http.String())
+	l, err := host.Listen(p.server.signalling.String())
 	if err != nil {
 		return err
 	}
@@ -140,7 +154,7 @@ func (p *place) door(host *netem.Host) error {
 // through carries a connection of signalling.
 func (p *place) through(c net.Conn) {
 	defer c.Close()
-	s, err := p.home.Dial(p.ctx, p.server.http.String())
+	s, err := p.home.Dial(p.ctx, p.server.signalling.String())
 	if err != nil {
 		return
 	}

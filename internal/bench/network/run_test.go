@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"parley/bridge/api"
 	"parley/internal/netem"
 	"parley/internal/peertest"
 	"parley/internal/peertest/need"
@@ -104,7 +105,7 @@ func TestARunOverRelays(t *testing.T) {
 	if b := bouts[0]; b.Others.FPS == 0 || b.Others.Delay <= 0 || b.Others.Audio < 0.5 || !strings.Contains(table, "others fps") {
 		t.Errorf("the bystander: %+v", b.Others)
 	}
-	if b := bouts[0]; b.Nacked == 0 || b.Repairs == 0 || b.FPS == 0 {
+	if b := bouts[0]; b.Nacked == 0 || b.Repairs == 0 || b.Keyed == 0 || b.FPS == 0 {
 		t.Errorf("5 %% of loss, and nothing is asked for again: %+v", b)
 	}
 	for _, part := range []string{"Over relays on loopback; 2 senders", "| loss-5 5 % lost", "| this |"} {
@@ -114,6 +115,48 @@ func TestARunOverRelays(t *testing.T) {
 	}
 }
 
+// A bridge that gets too little time says so, and a relay that drops what it is sent. On a machine that is too busy the bridge may say
+// so before it is stopped on purpose.
+func TestFaultsOfTheServerAreNamed(t *testing.T) {
+	for _, name := range []string{"fault-bridge", "fault-relay"} {
+		t.Run(name, func(t *testing.T) {
+			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+			binary := peertest.Built(t)
+			dir := t.TempDir()
+			t.Setenv("TMPDIR", dir)
+			o := Options{Cases: []string{name}, Senders: 2, Codec: "VP8", Queue: 300 * milli, Warm: time.Second, JSON: filepath.Join(dir, "out.json"), self: binary, Binary: []string{"this=" + binary}}
+			var out, progress bytes.Buffer
+			o.Progress = &progress
+			err := Run(t.Context(), o, &out)
+			t.Logf("%s%s", &progress, &out)
+			if err != nil {
+				if text := err.Error(); !strings.Contains(text, errSuffers.Error()) || !strings.Contains(text, api.Machine) {
+					t.Fatal(err)
+				}
+				return
+			}
+			text, err := os.ReadFile(o.JSON)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var f finding
+			if err := json.Unmarshal(text, &f); err != nil || f.Fault != name || f.Build != "this" || f.Named == 0 && !busy(&f) {
+				t.Errorf("%v: %s", err, text)
+			}
+			for _, part := range []string{"2 members who send and receive", "| " + name + " " + chosenFaults(name)[0].Title + " | this | "} {
+				if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), part) {
+					t.Errorf("no %q in\n%s", part, &out)
+				}
+			}
+		})
+	}
+}
+
+// busy reports that the bridge has said that it gets too little time, while something else was seeded.
+func busy(f *finding) bool {
+	return f.Fault != "fault-bridge" && slices.Contains(f.Beside, sick+": "+api.Machine)
+}
+
 func TestARunOverTUN(t *testing.T) {
 	rooted(t)
 	bouts, _ := measured(t, Options{Cases: []string{"5.6", "5.4"}, TUN: true})
@@ -121,6 +164,23 @@ func TestARunOverTUN(t *testing.T) {
 	check(t, bouts[1], 3)
 	if b := bouts[0]; b.TCP <= 0 || b.TCP >= 1 || b.Jain < 0.5 || b.Use < 0.5 {
 		t.Errorf("against TCP: %+v", b)
+	}
+}
+
+// What a browser receives is in the same figures.
+func TestAChromiumReceives(t *testing.T) {
+	rooted(t)
+	if !need.Required("chromium") {
+		t.Skip("PARLEY_PEERS=tun,chromium runs this test")
+	}
+	script, err := filepath.Abs("../../peertest/browser/member.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bouts, _ := measured(t, Options{Cases: []string{"loss-5"}, TUN: true, Chromium: script})
+	check(t, bouts[0], 1)
+	if b := bouts[0]; b.FPS < 5 || b.Audio < 0.5 || b.Nacked == 0 {
+		t.Errorf("%+v", b)
 	}
 }
 

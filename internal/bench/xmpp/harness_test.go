@@ -20,10 +20,12 @@ import (
 	"parley/internal/store"
 	"parley/internal/store/sqlstore"
 	"parley/muc"
+	"parley/xmpp/archive"
 	"parley/xmpp/auth"
 	"parley/xmpp/c2s"
 	"parley/xmpp/im"
 	"parley/xmpp/route"
+	"parley/xmpp/s2s"
 	"parley/xmpp/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +37,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const testPassword = "bench-password"
 
 // accounts are u0, u1 ... without end.
+// testUsers is how many accounts the server has.
+const testUsers = 40
+
 type accounts []store.Credential
 
 func (a accounts) Account(_ context.Context, addr string) (store.Account, error) {
@@ -51,12 +56,27 @@ func (r rooms) Handle(b *wire.Batch, s route.Sender, to wire.Addr, p *wire.Packe
 }
 
 // spec starts the parts of the server that the workloads need, in this process, and describes it for --server.
-func spec(t *testing.T) string {
+func spec(t *testing.T) string { return start(t, false) }
+
+// keeper is the archive as the host wants it.
+type keeper struct{ *archive.Service }
+
+func (k keeper) Keep(m im.Kept, done func(error)) (sender, recipient string) {
+	return k.Service.Keep(archive.Kept(m), done)
+}
+
+// owners are the accounts as the archive wants them.
+type owners struct{ *im.Host }
+
+func (owners) Knows(context.Context, wire.Addr, wire.Addr) (bool, error) { return false, nil }
+
+// start starts a server, with archives if archived.
+func start(t *testing.T, archived bool) string {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	rec := event.New(log, prometheus.NewRegistry(), false)
 	router := route.New(rec)
-	im.New("localhost", router)
+	host := im.New("localhost", router)
 	credentials, err := auth.NewCredentials(testPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -69,11 +89,33 @@ func spec(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range testUsers {
+		if err := st.CreateAccount(t.Context(), store.Account{Addr: "u" + strconv.Itoa(i) + "@localhost"}); err != nil { // tokens belong to accounts
+			t.Fatal(err)
+		}
+	}
+	logins.Fast(st)
+	if archived {
+		host.Keep(st, im.DefaultLimits(), rec)
+		kept, err := archive.New(t.Context(), archive.DefaultConfig(), st, owners{host}, rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host.SetArchive(keeper{kept})
+		host.HandleIQ("query", archive.NS, kept.Handle)
+	}
 	service, err := muc.New(muc.Config{Domain: "muc.localhost"}, router, st, rec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	router.Serve("muc.localhost", rooms{service})
+	outside := s2s.Defaults()
+	outside.Hosts = []s2s.Host{{Domain: bench.Elsewhere, Address: bench.Elsewhere + ":5269"}}
+	federation, err := s2s.New(outside, s2s.Parts{Domains: []string{"localhost"}, Router: router, TLS: certificate(t), Secret: []byte("secret"), Recorder: rec, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router.SetRemote(federation)
 	cfg := c2s.Defaults()
 	cfg.Domain, cfg.Insecure, cfg.TLS = "localhost", true, certificate(t)
 	cfg.Unlimited()
@@ -94,14 +136,20 @@ func spec(t *testing.T) string {
 		if err := srv.Close(ctx); err != nil {
 			t.Error(err)
 		}
+		if err := federation.Close(ctx); err != nil {
+			t.Error(err)
+		}
 		if err := service.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := host.Close(ctx); err != nil {
 			t.Error(err)
 		}
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return fmt.Sprintf("parley=pid:%d,plain:%s,tls:%s,domain:localhost,muc:muc.localhost,users:40,password:%s", os.Getpid(), plain.Addr(), direct.Addr(), testPassword)
+	return fmt.Sprintf("parley=pid:%d,plain:%s,tls:%s,domain:localhost,muc:muc.localhost,users:%d,password:%s", os.Getpid(), plain.Addr(), direct.Addr(), testUsers, testPassword)
 }
 
 func listener(t *testing.T) net.Listener {

@@ -24,9 +24,9 @@ import (
 
 // Options say what is measured. The zero value of a number is replaced by the default of its tag by kong, or by Defaults.
 type Options struct {
-	With     []string      `help:"servers to start: prosody, prosody-tuned, ejabberd, ejabberd-tuned, parley" default:"prosody,prosody-tuned,ejabberd,parley" sep:","`
+	With     []string      `help:"servers to start: prosody, prosody-tuned, ejabberd, ejabberd-tuned, parley, parley-archive, prosody-archive, ejabberd-archive (with archives of accounts)" default:"prosody,prosody-tuned,ejabberd,parley" sep:","`
 	Server   []string      `help:"running server NAME=pid:N,plain:HOST:PORT,tls:HOST:PORT,domain:D,muc:D,users:N,password:P with its limits off and accounts u0, u1..." sep:"none" json:"-"`
-	Work     []string      `help:"what to measure: message, message-tls, message-resume, room, presence, join, call, login, login-sha256, idle, idle-tls, idle-resume, aged" default:"message,message-tls,message-resume,room,presence,join,call,login,login-sha256,idle,idle-tls,idle-resume,aged" sep:","`
+	Work     []string      `help:"what to measure: message, message-tls, message-resume, s2s, room, presence, join, full, call, login, login-sha256, login-fast, idle, idle-tls, idle-resume, aged, archive-page (of servers with archives)" default:"message,message-tls,message-resume,s2s,room,presence,join,full,call,login,login-sha256,login-fast,idle,idle-tls,idle-resume,aged" sep:","`
 	Rounds   int           `help:"how often; medians are shown" default:"3"`
 	Warm     time.Duration `help:"how long a load runs before it is measured" default:"1s"`
 	Duration time.Duration `help:"how long it is measured" default:"3s"`
@@ -42,6 +42,8 @@ type Options struct {
 	Idle      int `help:"idle: sessions" default:"2000"`
 	Crowd     int `help:"aged: idle sessions" default:"10000"`
 	Churn     int `help:"aged: sessions that have come and gone" default:"2000"`
+
+	Archived int `help:"archive-page: messages in the archive" default:"100000"`
 
 	Accounts int    `help:"accounts that servers are prepared with" default:"500"`
 	JSON     string `help:"file to write everything measured to" type:"path"`
@@ -62,16 +64,20 @@ var workloads = []workload{
 	{"message", func(b *bout) error { return b.messages("1:1 of 200 B", plain) }},
 	{"message-tls", func(b *bout) error { return b.messages("1:1 of 200 B, TLS", overTLS) }},
 	{"message-resume", func(b *bout) error { return b.messages("1:1 of 200 B, XEP-0198", resumable) }},
+	{"s2s", (*bout).abroad},
 	{"room", (*bout).roomMessages},
 	{"presence", (*bout).roomPresence},
 	{"join", (*bout).joins},
+	{"full", (*bout).fullRoom},
 	{"call", (*bout).callSetups},
 	{"login", func(b *bout) error { return b.logins("SCRAM-SHA-1") }},
 	{"login-sha256", func(b *bout) error { return b.logins("SCRAM-SHA-256") }},
+	{"login-fast", (*bout).fastLogins},
 	{"idle", func(b *bout) error { return b.idle("idle session", plain) }},
 	{"idle-tls", func(b *bout) error { return b.idle("idle session, TLS", overTLS) }},
 	{"idle-resume", func(b *bout) error { return b.idle("idle session, XEP-0198", resumable) }},
 	{"aged", (*bout).age},
+	{"archive-page", (*bout).archivePages},
 }
 
 // contender is a server in the run: a peer that is started for each bout, or one that runs.
@@ -193,11 +199,14 @@ func (o *Options) say(format string, args ...any) {
 // contenders prepares the peers and reads the descriptions of the others.
 func (o *Options) contenders(ctx context.Context, dir string) ([]contender, error) {
 	peers := map[string]func() bench.Peer{
-		"prosody":        func() bench.Peer { return bench.Prosody(false) },
-		"prosody-tuned":  func() bench.Peer { return bench.Prosody(true) },
-		"ejabberd":       func() bench.Peer { return bench.Ejabberd(false) },
-		"ejabberd-tuned": func() bench.Peer { return bench.Ejabberd(true) },
-		"parley":         func() bench.Peer { return bench.Parley(o.Binary) },
+		"prosody":          func() bench.Peer { return bench.Prosody(false, false) },
+		"prosody-tuned":    func() bench.Peer { return bench.Prosody(true, false) },
+		"prosody-archive":  func() bench.Peer { return bench.Prosody(true, true) },
+		"ejabberd":         func() bench.Peer { return bench.Ejabberd(false, false) },
+		"ejabberd-tuned":   func() bench.Peer { return bench.Ejabberd(true, false) },
+		"ejabberd-archive": func() bench.Peer { return bench.Ejabberd(true, true) },
+		"parley":           func() bench.Peer { return bench.Parley(o.Binary, false) },
+		"parley-archive":   func() bench.Peer { return bench.Parley(o.Binary, true) },
 	}
 	var out []contender
 	for _, name := range o.With {

@@ -24,10 +24,10 @@ func TestEveryWorkload(t *testing.T) {
 	}
 	t.Log(out.String())
 	rows := []string{
-		"1:1 of 200 B", "1:1 of 200 B, TLS", "1:1 of 200 B, XEP-0198", "room message, 5 occupants", "room presence of 620 B, 5 occupants",
+		"1:1 of 200 B", "1:1 of 200 B, TLS", "1:1 of 200 B, XEP-0198", "to another server, 200 B", "room message, 5 occupants", "room presence of 620 B, 5 occupants",
 		"room message, 5 occupants: p50 until all have it", "room presence of 620 B, 5 occupants: p50 until all have it",
-		"12 join one room: CPU per join", "12 join one room: all see all", "call set-up through a room", "call set-up alone, p50",
-		"login, TLS 1.3 and SCRAM-SHA-1", "login, TLS 1.3 and SCRAM-SHA-256", "idle session", "idle session, TLS", "idle session, XEP-0198",
+		"12 join one room: CPU per join", "12 join one room: all see all", "1 joins 11 in a room and leaves: CPU", "1 joins 11 in a room: sees all and the subject", "call set-up through a room", "call set-up alone, p50",
+		"login, TLS 1.3 and SCRAM-SHA-1", "login, TLS 1.3 and SCRAM-SHA-256", "login, TLS 1.3, SASL2, Bind 2 and FAST", "idle session", "idle session, TLS", "idle session, XEP-0198",
 		"1:1 before, fresh heap", "1:1 with 40 idle, aged heap", "loss by idle sessions and age", "Jingle of 8000 B",
 	}
 	for _, row := range rows {
@@ -144,7 +144,7 @@ type progress func(line string)
 
 func (p progress) Write(b []byte) (int, error) { p(string(b)); return len(b), nil }
 
-// The peers that are started, two small workloads each.
+// The peers that are started, a few small workloads each.
 func TestPeers(t *testing.T) {
 	for name, program := range map[string]string{"prosody-tuned": "prosody", "ejabberd": "ejabberdctl"} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestPeers(t *testing.T) {
 				t.Skipf("PARLEY_PEERS does not name %s", program) // it takes half a minute
 			}
 			o := tiny(t)
-			o.With, o.Work, o.Accounts, o.Patience = []string{name}, []string{"message", "message-resume", "call"}, 8, 10*time.Second
+			o.With, o.Work, o.Accounts, o.Patience = []string{name}, []string{"message", "message-resume", "s2s", "call"}, 8, 10*time.Second
 			var out strings.Builder
 			if err := Run(t.Context(), o, &out); err != nil {
 				t.Errorf("%v\n%s", err, &out)

@@ -1,0 +1,36 @@
+package network
+
+import (
+	"context"
+
+	"parley/internal/netem"
+	"parley/internal/peertest/jitsipeer"
+)
+
+// kind is a kind of server: how one is started, and how a member gets into a conference of its. The emulated paths, the media
+// of the members and the figures are the same for all.
+type kind interface {
+	// start starts a program on a host of a router, or on loopback without one. Its data are in a folder of its own in dir. With
+	// a rate above 0 it has a relay too, which lets each client have so much.
+	start(ctx context.Context, binary, dir string, host *netem.Host, relay netem.Bitrate) (*server, error)
+	// join joins, in the network of this process.
+	join(ctx context.Context, s memberSpec) (participant, error)
+}
+
+// kinds are those that can be measured, by the name that stands before the path of a build.
+var kinds = map[string]kind{usualKind: parley{}}
+
+const usualKind = "parley"
+
+// participant is a member of a conference. Before it is told to show anything, it wants no pictures.
+type participant interface {
+	Media(ctx context.Context) error // waits until media can go
+	Show(lastN int) error            // wants so many pictures in any size; -1: all
+	Reset()                          // forgets what was received
+	Sources() []string
+	Received(source string) jitsipeer.Stats
+	Transport() jitsipeer.Transport
+	Blamed() []blame  // for media that suffer, as the server has told it so far
+	Happened() string // to it, in short, where something went wrong
+	Leave()
+}
