@@ -19,20 +19,21 @@ import (
 )
 
 // Patience is how long a test waits for what must come.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
-// Client is an XMPP client that says what the test says, over TCP, TLS or WebSocket. A method that gets something else
+// Client is an XMPP client that says what the test says, over TCP, TLS, WebSocket or BOSH. A method that gets something else
 // than the test wants fails the test.
 type Client struct {
 	T    testing.TB
-	Conn net.Conn
-	Host string // the host it logs in to
-	JID  string // its full address, once bound
-	WS   bool   // elements are WebSocket messages
+	Conn net.Conn // nil over BOSH
+	Host string   // the host it logs in to
+	JID  string   // its full address, once bound
+	WS   bool     // elements are WebSocket messages
 
 	r    *bufio.Reader
 	scan wire.Scanner
 	buf  []byte
+	bosh *bosh
 }
 
 // Dial opens a TCP connection.
@@ -105,6 +106,16 @@ func (p *Client) Secure(version uint16) {
 	p.Conn, p.r = tc, bufio.NewReader(tc)
 }
 
+// SecureAs puts TLS on the connection and shows a certificate, as servers do. What it is shown is not checked.
+func (p *Client) SecureAs(show ...tls.Certificate) {
+	p.T.Helper()
+	tc := tls.Client(p.Conn, &tls.Config{InsecureSkipVerify: true, ServerName: p.Host, MinVersion: tls.VersionTLS12, Certificates: show})
+	if err := tc.Handshake(); err != nil {
+		p.T.Fatal(err)
+	}
+	p.Conn, p.r = tc, bufio.NewReader(tc)
+}
+
 // StartTLS opens the stream and upgrades it (RFC 6120 §5).
 func (p *Client) StartTLS(version uint16) {
 	p.T.Helper()
@@ -114,6 +125,15 @@ func (p *Client) StartTLS(version uint16) {
 	p.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
 	p.Expect("<proceed")
 	p.Secure(version)
+}
+
+// Drop ends the connection without a farewell; over BOSH nobody asks any more.
+func (p *Client) Drop() {
+	if p.bosh != nil {
+		p.bosh.close()
+		return
+	}
+	p.Conn.Close()
 }
 
 // Raw writes bytes.
@@ -129,6 +149,10 @@ func (p *Client) Raw(s string) {
 func (p *Client) Send(elements ...string) {
 	p.T.Helper()
 	for _, e := range elements {
+		if p.bosh != nil {
+			p.bosh.send(e)
+			continue
+		}
 		if p.WS {
 			e = string(Frame(0x81, []byte(e)))
 		}
@@ -164,15 +188,23 @@ func (p *Client) Read() string {
 // ReadWithin is Read with another patience.
 func (p *Client) ReadWithin(d time.Duration) string {
 	p.T.Helper()
+	if p.bosh != nil {
+		e, ok := p.bosh.read(d)
+		if !ok {
+			p.T.Fatalf("%s: nothing came", p.JID)
+		}
+		return e
+	}
 	p.Conn.SetReadDeadline(time.Now().Add(d))
 	if p.WS {
 		return p.readFrame()
 	}
 	for {
 		if b := bytes.TrimLeft(p.buf, " \n"); bytes.HasPrefix(b, []byte("<?xml")) || bytes.HasPrefix(b, []byte("<stream:stream")) {
-			if n, _, err := wire.ParseHeader(p.buf, wire.AfterAuth); err == nil {
+			if n, header, err := wire.ParseHeader(p.buf, wire.AfterAuth); err == nil {
 				h := string(p.buf[:n])
 				p.buf = p.buf[n:]
+				p.scan.Root = header.Dialback
 				return h
 			}
 		} else if n, pk, err := p.scan.Next(p.buf); err == nil {
@@ -281,22 +313,32 @@ func (p *Client) Header() string {
 // Open opens the stream and returns the features.
 func (p *Client) Open() string {
 	p.T.Helper()
+	if p.bosh != nil {
+		p.bosh.open()
+		return p.Expect("<stream:features")
+	}
 	p.Send(p.Header())
 	p.Expect("from='"+p.Host+"'", "version='1.0'")
 	return p.Expect("<stream:features")
 }
 
-// Login logs in, as a guest if user is "", and opens the stream again. It does not bind.
+// Login opens the stream, logs in, as a guest if user is "", and opens the stream again. It does not bind.
 func (p *Client) Login(user, password string) {
 	p.T.Helper()
 	p.Open()
+	p.Authenticate(user, password)
+	p.Open()
+}
+
+// Authenticate logs in on an open stream.
+func (p *Client) Authenticate(user, password string) {
+	p.T.Helper()
 	if user == "" {
 		p.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>")
 		p.Expect("<success")
-	} else {
-		p.scram(user, password)
+		return
 	}
-	p.Open()
+	p.scram(user, password)
 }
 
 // scram logs in by SCRAM-SHA-256 with another project's client.

@@ -45,6 +45,8 @@ type Parley struct {
 	Domain                          string
 	Page                            string // address of the web page; a room's name goes behind it
 	XMPP, XMPPS, HTTP, HTTPS, Admin string
+	S2S                             string // for other servers
+	Component                       string // for components
 	Media, TURN, TURNS              string // of the bridge
 	Certificate                     string // PEM file
 	options                         ParleyOptions
@@ -227,7 +229,7 @@ func (p *Parley) read(text []byte) error {
 		used[kind]++
 	}
 	for kind, address := range map[string]*string{
-		"xmpp": &p.XMPP, "xmpps": &p.XMPPS, "http": &p.HTTP, "https": &p.HTTPS, "http+admin": &p.Admin, "media": &p.Media, "turn": &p.TURN, "turns": &p.TURNS,
+		"xmpp": &p.XMPP, "xmpps": &p.XMPPS, "s2s": &p.S2S, "component": &p.Component, "http": &p.HTTP, "https": &p.HTTPS, "http+admin": &p.Admin, "media": &p.Media, "turn": &p.TURN, "turns": &p.TURNS,
 	} {
 		if list := r.Listeners[kind]; len(list) > 0 {
 			*address = list[0]

@@ -68,10 +68,10 @@ export class Person {
 		this.sent = []; // frames of the WebSocket
 		this.received = [];
 		this.sockets = 0; // to the XMPP server
-		const own = new URL(page).host;
+		this.own = new Set([new URL(page).host]);
 		context.on('request', (r) => {
 			const u = new URL(r.url());
-			if (/^(https?|wss?):$/.test(u.protocol) && u.host !== own) this.foreign.push(r.url());
+			if (/^(https?|wss?):$/.test(u.protocol) && !this.own.has(u.host)) this.foreign.push(r.url());
 		});
 		tab.on('console', (m) => {
 			if (/Content Security Policy/.test(m.text())) this.violations.push(m.text());

@@ -206,7 +206,7 @@ export async function sizes(browser, codec) {
 		await ann.tab.waitForTimeout(1500);
 		await ann.tab.setViewportSize({ width: 420, height: 420 });
 		const small = await width(ann, source, (w) => w < 400, 'a small tile');
-		assert.ok(await widthOf(cid, source) >= 600, 'Cid has a small picture, too');
+		await width(cid, source, (w) => w >= 600, 'beside a small tile of somebody else');
 		await ann.tab.waitForTimeout(1500);
 		await ann.tab.setViewportSize({ width: 1280, height: 800 });
 		const large = await width(ann, source, (w) => w >= 600, 'a large tile again');
@@ -446,4 +446,38 @@ export async function bridgeless(browser) {
 	});
 	assert.ok(Math.max(...ms) < 5000, `it took ${ms} ms, ${connected} of them to be connected`);
 	return { connected, ms };
+}
+
+/** trouble: whose media suffer, and where on their way, is in the panel: who loses packets reads it, and so do the others. */
+export async function trouble(browser, folder) {
+	let network;
+	const lose = (packetLoss) => network.send('Network.emulateNetworkConditions', { offline: false, latency: 1, downloadThroughput: -1, uploadThroughput: -1, packetLoss, packetQueueLength: 0 });
+	const [ann, bob] = await fill(browser, 3, '', async (p) => {
+		if (p.name !== 'Bob') return;
+		network = await p.context.newCDPSession(p.tab);
+		await network.send('Network.enable');
+		await lose(0);
+	});
+	const id = await idOf(bob);
+	await ann.press('q');
+	await bob.press('q');
+	await lose(15);
+	await ann.until((bobs) => /^bad connection on their side: /.test(document.querySelector(`.quality [data-source="${bobs}-v0"] .why`)?.innerText), 'whose connection is bad', id);
+	await bob.shows('Your connection loses what you send.', '.quality .trouble');
+	for (const p of folder ? [ann, bob] : []) await p.tab.screenshot({ path: `${folder}/trouble-${p.name}.png` });
+	await lose(0);
+	await ann.until((bobs) => !/bad connection/.test(document.querySelector(`.quality [data-source="${bobs}-v0"] .why`)?.innerText), 'that it is good again', id);
+	await bob.until(() => !document.querySelector('.quality .trouble'), 'that it is good again');
+	return {};
+}
+
+/** busy: a bridge that gets too little time says so to everybody. */
+export async function busy(browser, folder) {
+	const people = await fill(browser, 3);
+	for (const p of people) await p.press('q');
+	await ask('slow');
+	for (const p of people) await p.shows('The server is too busy at the moment.', '.quality .trouble');
+	if (folder) await people[0].tab.screenshot({ path: `${folder}/busy.png` });
+	await ask('fast');
+	return {};
 }

@@ -18,6 +18,9 @@ try {
 	result = { ok: true, ...figures };
 } catch (error) {
 	result = { ok: false, error: String(error.stack ?? error) };
+	if (process.env.PARLEY_SHOW) {
+		for (const [i, p] of browser.people.entries()) await p.tab.screenshot({ path: `${process.env.PARLEY_SHOW}/${scenario}-${i}.png` }).catch(() => {});
+	}
 }
 await browser.close().catch(() => {});
 lines.close();

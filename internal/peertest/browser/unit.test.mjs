@@ -255,6 +255,19 @@ test('a link carries only known switches', () => {
 	assert.equal(websocketURL({ websocket: '/xmpp-websocket' }, { href: 'https://h:1/room#x' }, { room: 'a b', token: 't&' }), 'wss://h:1/xmpp-websocket?room=a+b&token=t%26');
 });
 
+test('the part of the way that is bad has words', () => {
+	const said = new Set();
+	for (const part of ['uplink', 'downlink', 'relay', 'bridge']) {
+		const own = words.troubleWords(part, true);
+		assert.match(own, /^[A-Z].*[.]$/);
+		said.add(own);
+	}
+	assert.equal(said.size, 4);
+	for (const part of ['uplink', 'relay']) assert.match(words.troubleWords(part, false), /^[a-z].*their/);
+	for (const part of ['downlink', undefined, 'nonsense']) assert.equal(words.troubleWords(part, false), '', part);
+	for (const part of [undefined, 'nonsense', 'toString']) assert.equal(words.troubleWords(part, true), '', part);
+});
+
 test('every failure has words', () => {
 	for (const condition of ['not-authorized', 'forbidden', 'registration-required', 'service-unavailable', 'conflict', 'item-not-found', 'not-acceptable', 'not-allowed', 'resource-constraint', 'timeout', 'other']) {
 		for (const step of ['conference', 'join']) assert.match(words.entryProblem(step, { condition }).text, /^[A-Z].*[.]$|\)\.$/);

@@ -29,6 +29,8 @@ type channel struct {
 
 	mu   sync.Mutex // guards what follows
 	send func(text []byte) error
+
+	troubles map[string]string // of the reader: endpoints whose media suffer, and where
 }
 
 var insecure = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
@@ -87,7 +89,7 @@ func (c *channel) socket(url string) {
 
 // data is the channel over SCTP.
 func (c *channel) data(ctx context.Context, conn *dtls.Conn) {
-	a, err := sctp.Client(sctp.Config{NetConn: conn, LoggerFactory: silent})
+	a, err := sctp.ClientWithOptions(sctp.WithNetConn(conn), sctp.WithLoggerFactory(silent))
 	if err != nil {
 		c.end(err.Error())
 		return
@@ -178,6 +180,7 @@ func (c *channel) take(text []byte) {
 			Source, Owner, MID string
 			SSRC, RTX          uint32
 		}
+		Troubles []trouble
 	}
 	if json.Unmarshal(text, &m) != nil {
 		return
@@ -193,9 +196,31 @@ func (c *channel) take(text []byte) {
 			}
 		}
 		p.Events.add(Event{Kind: Constrained, Source: m.SourceName, Height: m.MaxHeight})
+	case "ConnectionStats":
+		c.suffer(m.Troubles)
 	case "VideoSourcesMap", "AudioSourcesMap":
 		for _, s := range m.MappedSources {
 			p.receiver.remap(s.Source, s.SSRC, s.RTX, s.MID)
 		}
 	}
+}
+
+// trouble is an endpoint of a ConnectionStats whose media suffer, and at which part of its way.
+type trouble struct{ Endpoint, Part string }
+
+// suffer notes whose media suffer now, and tells what has changed.
+func (c *channel) suffer(list []trouble) {
+	now := make(map[string]string, len(list))
+	for _, t := range list {
+		now[t.Endpoint] = t.Part
+		if c.troubles[t.Endpoint] != t.Part {
+			c.x.peer.Events.add(Event{Kind: Suffers, Endpoint: t.Endpoint, Text: t.Part})
+		}
+	}
+	for endpoint := range c.troubles {
+		if now[endpoint] == "" {
+			c.x.peer.Events.add(Event{Kind: Suffers, Endpoint: endpoint})
+		}
+	}
+	c.troubles = now
 }

@@ -15,10 +15,11 @@ type received struct {
 	video   bool
 	keyless bool        // nothing can be shown before a key frame
 	asked   time.Time   // for a key frame
+	keyed   time.Time   // when a packet of one came that was no retransmission
+	keySent int64       // when that one was taken
 	pending []*assembly // frames that are not decoded yet, in the order of their first packets
 	free    []*assembly
-	done    [4]doneFrames      // by stream
-	packets [4]map[uint32]bool // newest packets by the sender's number, to count those that are missing
+	done    [4]doneFrames // by stream
 	highest [4]uint32
 	height  int   // of the unit that is being decoded
 	unit    int64 // its time
@@ -75,6 +76,9 @@ func (s *received) take(st *stamp, at time.Time, repaired bool) {
 	if !s.video {
 		s.shown(st, at, at, false)
 		return
+	}
+	if !repaired && (st.key || st.sent == s.keySent) {
+		s.keyed, s.keySent = at, st.sent
 	}
 	if s.done[st.stream].has(st.frame) {
 		return
@@ -173,9 +177,11 @@ func (s *received) stuck(now time.Time) bool {
 	if !s.video || len(s.pending) == 0 {
 		return false
 	}
+	if now.Sub(s.keyed) < keyless {
+		return false
+	}
 	if s.keyless {
-		newest := s.pending[len(s.pending)-1]
-		if newest.key || now.Sub(s.pending[0].since) < keyless || now.Sub(s.asked) < keyless {
+		if now.Sub(s.pending[0].since) < keyless || now.Sub(s.asked) < keyless {
 			return false
 		}
 	} else if now.Sub(s.stats.Last) < stall || now.Sub(s.pending[0].since) < keyless {
@@ -185,7 +191,7 @@ func (s *received) stuck(now time.Time) bool {
 	return true
 }
 
-// How long Chromium's receiver waits for a key frame, and for anything that it can show.
+// How long Chromium's receiver waits for a key frame, also after the newest packet of one, and for anything that it can show.
 const (
 	keyless = 200 * time.Millisecond
 	stall   = 3 * time.Second

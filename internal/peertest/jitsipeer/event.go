@@ -30,6 +30,7 @@ const (
 	ChannelMessage = "channel-message" // any message of the bridge channel; Endpoint: its class; Text: JSON
 	Dominant       = "dominant"        // Endpoint speaks
 	Constrained    = "constrained"     // SenderSourceConstraints; Source, Height
+	Suffers        = "suffers"         // media of Endpoint, at a part of its way, in Text; "" if they do not any more
 	KeyFrame       = "key-frame"       // asked for by the bridge; Source
 	Lost           = "lost"            // the focus has left, or something ended the conference
 )

@@ -300,6 +300,22 @@ func TestKeyFramesAreAskedFor(t *testing.T) {
 	if s.take(&half, begin.Add(time.Second), false); s.stuck(begin.Add(1010 * ms)) {
 		t.Error("asked while a key frame is coming")
 	}
+	waits := &received{keyless: true}
+	waits.take(&half, begin, false)
+	if got := asked(waits, 10, 30, false, begin); !slices.Equal(got, []time.Duration{200 * ms, 400 * ms}) {
+		t.Errorf("with a key frame that is not complete: asked after %v", got)
+	}
+	waits = &received{keyless: true}
+	show(waits, 28, 27, false, begin.Add(-time.Second)) // long before
+	waits.take(&half, begin, false)
+	if show(waits, 30, 29, false, begin.Add(50*ms)); waits.stuck(begin.Add(150*ms)) || !waits.stuck(begin.Add(200*ms)) {
+		t.Error("what repairs a key frame is given no time, or too much")
+	}
+	waits = &received{keyless: true}
+	show(waits, 28, 27, false, begin.Add(-time.Second))
+	if waits.take(&half, begin, true); !waits.stuck(begin.Add(10 * ms)) {
+		t.Error("a packet that was sent again is a new key frame")
+	}
 	show(s, 30, 0, true, begin.Add(time.Second))
 	if got := asked(s, 10, 31, false, begin.Add(1050*ms)); got != nil {
 		t.Errorf("all is well: asked after %v", got)

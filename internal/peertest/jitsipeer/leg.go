@@ -25,6 +25,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
+	"github.com/pion/stun/v4"
 )
 
 const (
@@ -69,12 +70,16 @@ type Times struct {
 	ICE, DTLS time.Duration // from the start of the checks to the selected pair; from there to the keys
 }
 
-func newLeg(loopback bool) (*leg, error) {
+// newLeg makes a transport, over a relay alone if there is one.
+func newLeg(loopback bool, relay *stun.URI) (*leg, error) {
 	l := &leg{buffer: make([]byte, 0, largest+64)}
 	options := []ice.AgentOption{
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4}), ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled), ice.WithLoggerFactory(silent),
 		ice.WithCheckInterval(checkEvery), ice.WithMaxBindingRequests(checksMost), ice.WithDisconnectedTimeout(disconnected), ice.WithFailedTimeout(failed),
+	}
+	if relay != nil {
+		options = append(options, ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeRelay}), ice.WithUrls([]*stun.URI{relay}))
 	}
 	if loopback {
 		options = append(options, ice.WithIncludeLoopback(), ice.WithInterfaceFilter(func(name string) bool { return name == "lo" || name == "lo0" }))

@@ -43,10 +43,14 @@ func (p *picture) appendVP8(dst []byte) []byte {
 		layer |= 0x20
 	}
 	dst = append(dst, p.tl0, layer)
-	if p.index > 0 {
+	switch {
+	case p.index > 0:
 		return dst
-	}
-	if !p.key {
+	case p.grey != nil && p.key:
+		return append(dst, p.grey.key...)
+	case p.grey != nil:
+		return append(dst, p.grey.delta...)
+	case !p.key:
 		return append(dst, 0x11, 0, 0)
 	}
 	dst = append(dst, 0x10, 0, 0, 0x9d, 0x01, 0x2a)

@@ -14,6 +14,8 @@ import (
 
 	"parley/jingle"
 	"parley/xmpp/wire"
+
+	"github.com/pion/stun/v4"
 )
 
 // Options say who a peer is. URL and Room are needed.
@@ -27,7 +29,8 @@ type Options struct {
 	Token    string // JWT
 	Loopback bool   // the bridge is on this machine: ICE over the loopback interface alone
 
-	Reach netip.AddrPort // of a relay to the bridge, in place of what the bridge offers; the zero value: as it offers
+	Relayed bool           // over the relay that the server offers (XEP-0215) alone
+	Reach   netip.AddrPort // of a relay to the bridge, in place of what the bridge offers; the zero value: as it offers
 
 	Audio *Audio // nil: no microphone
 	Video *Video // nil: no camera
@@ -60,6 +63,7 @@ type Peer struct {
 	room      string // address
 	nick      string
 	stream    *stream
+	relay     *stun.URI // nil: none is used
 	receiver  *receiver
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -122,6 +126,12 @@ func Join(ctx context.Context, o Options) (*Peer, error) {
 	}
 	if p.finished, err = p.stream.open(p.ctx); err != nil {
 		return nil, err
+	}
+	if o.Relayed {
+		if p.relay, err = p.relays(ctx); err != nil {
+			p.Leave()
+			return nil, err
+		}
 	}
 	if p.nick = o.Nick; p.nick == "" {
 		p.nick, _, _ = strings.Cut(p.JID(), "-")

@@ -29,6 +29,7 @@ type picture struct {
 	layers   int    // spatial layers of the stream
 	heights  []int
 	number   uint16 // frame_number of the dependency descriptor
+	grey     *grey  // what is to be decoded; nil: nothing can be
 }
 
 // The temporal pattern T0 T2 T1 T2. All of a layer's references are within the layer (K-SVC):
@@ -49,6 +50,7 @@ type encoder struct {
 	sizes    []int // bytes of a frame of theirs
 	rates    []int // in place of sizes: bits/s
 	fps      int
+	grey     *grey
 	debt     [maxLayers]int // bytes that key frames took and that are to be saved
 	active   int            // how many of them are sent
 	wanted   bool           // a key frame
@@ -102,7 +104,7 @@ func (e *encoder) next() []picture {
 		p := picture{
 			stamp: stamp{stream: e.stream, spatial: uint8(s), temporal: temporal, key: key && s == 0, height: e.heights[s], frame: e.frame},
 			first: s == 0, last: s == e.active-1, intra: key, size: e.size(s, key, temporal),
-			unit: e.unit, tl0: e.tl0, sync: position != 3, position: position, layers: e.active, heights: e.heights, number: e.number,
+			unit: e.unit, tl0: e.tl0, sync: position != 3, position: position, layers: e.active, heights: e.heights, number: e.number, grey: e.grey,
 		}
 		switch {
 		case key && s > 0:

@@ -21,6 +21,17 @@ func (v *Video) check() error {
 	if n > maxLayers || v.Rates != nil && len(v.Rates) != n || v.Rates == nil && v.Caps != nil {
 		return errors.New("jitsipeer: a video whose rates are not those of its layers")
 	}
+	for _, h := range v.layers() {
+		if !v.Grey {
+			break
+		}
+		if _, err := greyOf(h); err != nil {
+			return err
+		}
+		if v.Codec != VP8 {
+			return errors.New("jitsipeer: grey pictures are of VP8")
+		}
+	}
 	return nil
 }
 

@@ -273,6 +273,13 @@ func (r *receiver) take(x *session, b []byte, at time.Time) *incoming {
 	return i
 }
 
+// keyed counts a key frame that the bridge asked for.
+func (r *receiver) keyed() {
+	r.mu.Lock()
+	r.count.Keyed++
+	r.mu.Unlock()
+}
+
 // heard are the frames of a packet of audio: the copies, that of in-band FEC, which is a stamp behind the first, and its own.
 func (r *receiver) heard(x *session, s *received, own *stamp, copies []block, behind []byte) []voice {
 	list := r.voices[:0]

@@ -33,6 +33,7 @@ type Video struct {
 	Trace   []int // sizes of the frames of the highest layer, in turn, in place of its entry in Sizes
 	FPS     int   // 0: 20
 	Desktop bool  // it is a screen
+	Grey    bool  // its pictures can be decoded, in VP8 alone; Heights are those of testdata/grey
 }
 
 var (
@@ -134,6 +135,9 @@ func (s *source) renew() {
 			o.encoder = encoder{codec: s.video.Codec, stream: uint8(i), unit: uint16(rand.Uint32N(1 << 15)), number: uint16(rand.Uint32()), tl0: uint8(rand.Uint32())}
 			if o.encoder.heights, o.encoder.sizes = s.video.Heights[i:i+1], s.video.Sizes[i:i+1]; s.video.Codec.layered() {
 				o.encoder.heights, o.encoder.sizes = s.video.Heights, s.video.Sizes
+			}
+			if s.video.Grey {
+				o.encoder.grey, _ = greyOf(s.video.Heights[i]) // checked before
 			}
 			if o.encoder.fps = s.video.FPS; s.rates != nil {
 				if o.encoder.rates = s.rates[i : i+1]; s.video.Codec.layered() {

@@ -100,7 +100,7 @@ func newSession(p *Peer, j *jingle.Jingle) (*session, error) {
 		}
 	}
 	var err error
-	if x.leg, err = newLeg(p.o.Loopback); err != nil {
+	if x.leg, err = newLeg(p.o.Loopback, p.relay); err != nil {
 		return nil, err
 	}
 	x.leg.rtp, x.leg.rtcp, x.leg.reach = x.rtp, x.rtcp, p.o.Reach
@@ -251,6 +251,7 @@ func (x *session) rtcp(b []byte, at time.Time) {
 			return
 		}
 		s.asked(o)
+		x.peer.receiver.keyed()
 		if !slices.Contains(asked, s) {
 			asked = append(asked, s)
 		}

@@ -35,7 +35,7 @@ var magic = []byte("\xa7PJ\xd2")
 
 const (
 	stampFixed  = 29
-	stampSearch = 256 // how far behind the RTP header a stamp may stand
+	stampSearch = 640 // how far behind the RTP header a stamp may stand
 	maxName     = 64
 )
 

@@ -39,25 +39,29 @@ type Transport struct {
 	Padding, PaddingBytes uint64 // without payload
 	NACKs, Nacked         uint64 // messages; sequence numbers in them, those that were asked for again too
 	PLIs                  uint64
+	Keyed                 uint64 // key frames that the bridge asked for, of each stream
 	Feedbacks             uint64 // transport-wide
 	RTT                   time.Duration
 }
 
-// Latency is a histogram of times, in steps of about a tenth.
+// Latency is a histogram of times, in steps of 3 %.
 type Latency struct {
-	counts [128]uint32
+	counts [latencies]uint32
 	n      uint32
 	Max    time.Duration
 }
 
-// step k is the range from unit·1.125^k.
-const latencyUnit = 20 * time.Microsecond
+// step k is the range from unit·1.03^k: up to 70 s.
+const (
+	latencyUnit = 20 * time.Microsecond
+	latencies   = 512
+)
 
-var latencySteps = func() (steps [128]time.Duration) {
+var latencySteps = func() (steps [latencies]time.Duration) {
 	at := float64(latencyUnit)
 	for i := range steps {
 		steps[i] = time.Duration(at)
-		at *= 1.125
+		at *= 1.03
 	}
 	return steps
 }()

@@ -26,7 +26,6 @@ type echo struct {
 	got       [][]byte
 	control   [][]byte
 	connected chan struct{}
-	state     string
 }
 
 func (r *echo) RTP(b *udp.Batch, p *udp.Buffer, _ time.Time) {
@@ -43,6 +42,8 @@ func (r *echo) RTCP(_ *udp.Batch, compound []byte, _ time.Time) {
 	r.control = append(r.control, slices.Clone(compound))
 	r.mu.Unlock()
 }
+
+func (r *echo) Moved() {}
 
 func (r *echo) State(state, reason string) {
 	if state == api.Connected {
