@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -90,21 +92,41 @@ func (x *terminal) line(format string, args ...any) {
 // sees waits until a text appears that was not there at the last call.
 func (x *terminal) sees(text string) {
 	x.t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		x.mu.Lock()
-		all := x.seen.String()
-		x.mu.Unlock()
+	if !x.seesWithin(30*time.Second, text) {
+		x.t.Fatalf("%q does not appear", text)
+	}
+}
+
+func (x *terminal) seesWithin(d time.Duration, text string) bool {
+	for end := time.Now().Add(d); ; time.Sleep(20 * time.Millisecond) {
+		all := x.text()
 		if i := strings.Index(all[x.from:], text); i >= 0 {
 			x.from += i + len(text)
-			return
+			return true
 		}
 		if time.Now().After(end) {
-			x.t.Fatalf("%q does not appear", text)
+			return false
 		}
 	}
 }
 
-// TestProfanity: two people at terminals log in over STARTTLS, chat, meet in a room, and one promotes the other.
+func (x *terminal) text() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.seen.String()
+}
+
+// matches waits until such a text has appeared.
+func (x *terminal) matches(r *regexp.Regexp) {
+	x.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !r.MatchString(x.text()); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			x.t.Fatalf("%v does not appear", r)
+		}
+	}
+}
+
+// TestProfanity: two people at terminals log in over STARTTLS, chat, send a file, meet in a room, and one promotes the other.
 func TestProfanity(t *testing.T) {
 	server := peertest.StartParley(t, peertest.ParleyOptions{})
 	for _, user := range []string{"ann", "bob"} {
@@ -117,12 +139,37 @@ func TestProfanity(t *testing.T) {
 	bob.sees("chat message: ann@localhost")
 	bob.line("/win 2")
 	bob.sees("first-words")
+	content := strings.Repeat("a rose is a rose, ", 1000)
+	rose := filepath.Join(t.TempDir(), "rose.txt")
+	if err := os.WriteFile(rose, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ann.line("/sendfile %s", rose)
+	link := regexp.MustCompile(`https?://[^ \n]*/upload/[^ \n]*/rose\.txt`)
+	bob.matches(link)
+	web := http.Client{Transport: &http.Transport{TLSClientConfig: server.TLS()}}
+	res, err := web.Get(link.FindString(bob.text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got, err := io.ReadAll(res.Body); err != nil || string(got) != content {
+		t.Errorf("%s, %d bytes of the file, %v", res.Status, len(got), err)
+	}
+
 	ann.line("/join room@muc.localhost")
-	ann.sees("room")
+	ann.sees("requires configuration")
 	ann.line("/room accept")
 	ann.sees("unlocked")
-	bob.line("/join room@muc.localhost")
-	ann.sees("bob")
+	for tries := 0; ; tries++ { // "unlocked" is said before the room is asked to be
+		bob.line("/join room@muc.localhost")
+		if ann.seesWithin(3*time.Second, "bob") {
+			break
+		}
+		if tries == 10 {
+			t.Fatal("bob does not come")
+		}
+	}
 	ann.line("words-in-the-room")
 	bob.sees("words-in-the-room")
 	bob.line("answer-in-the-room")
