@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type server struct {
 	*peertest.Parley
 	page string
 	wire *wire
+	fast func() // the bridge gets all its time again; nil: it does
 }
 
 func start(t *testing.T, listen ...string) *server {
@@ -35,7 +37,7 @@ func start(t *testing.T, listen ...string) *server {
 	need(t)
 	p := peertest.StartParley(t, peertest.ParleyOptions{Listen: listen})
 	w := newWire(t, p.HTTP)
-	return &server{p, "http://" + w.l.Addr().String(), w}
+	return &server{Parley: p, page: "http://" + w.l.Addr().String(), wire: w}
 }
 
 // all is a server with the web page and the relay, but without a bridge.
@@ -59,8 +61,10 @@ func need(t *testing.T) {
 	}
 	peertest.Need(t, "node")
 	peertest.Need(t, "chromium")
-	if _, err := os.Stat(filepath.Join(scenarios, "node_modules/playwright-core")); err != nil {
-		t.Fatal("playwright-core is missing: npm ci in internal/peertest/browser")
+	for _, module := range []string{"playwright-core", "converse.js"} {
+		if _, err := os.Stat(filepath.Join(scenarios, "node_modules", module)); err != nil {
+			t.Fatal(module + " is missing: npm ci in internal/peertest/browser")
+		}
 	}
 }
 
@@ -121,9 +125,38 @@ func (s *server) do(t *testing.T, word string) {
 		s.Start()
 	case "bridge":
 		s.KillBridge()
+	case "slow":
+		s.slow(t)
+	case "fast":
+		s.fast()
 	default:
 		t.Errorf("the scenario asks for %q", word)
 	}
+}
+
+// slow leaves the bridge a quarter of the time, until fast is called or the test has ended.
+func (s *server) slow(t *testing.T) {
+	p, err := os.FindProcess(s.Bridge())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			p.Signal(syscall.SIGSTOP)
+			time.Sleep(150 * time.Millisecond)
+			p.Signal(syscall.SIGCONT)
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ended:
+				return
+			}
+		}
+	}()
+	s.fast = sync.OnceFunc(func() { close(ended); <-done })
+	t.Cleanup(s.fast)
 }
 
 // wire forwards TCP connections, until it is cut: then all of them end as they do when a network goes away.
@@ -215,6 +248,14 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// shown is the folder for pictures of a scenario, if PARLEY_SHOW names one.
+func shown() (args []string) {
+	if dir := os.Getenv("PARLEY_SHOW"); dir != "" {
+		args = append(args, dir)
+	}
+	return args
+}
+
 // TestRoom: several people in a room, whose media the bridge forwards (V5, V19).
 func TestRoom(t *testing.T) {
 	s := bridged(t)
@@ -231,6 +272,8 @@ func TestRoom(t *testing.T) {
 		{"one large by click and key, and words for what comes", "stage", nil},
 		{"without camera, without any device", "poor", nil},
 		{"the path to the bridge is mended, and the session begun anew", "again", nil},
+		{"whose media suffer, and where, is in the panel", "trouble", shown()},
+		{"a bridge that is too slow says so", "busy", shown()},
 		{"the bridge is killed: nobody leaves, and the pictures come again", "bridgeless", nil},
 	} {
 		t.Run(c.what, func(t *testing.T) { s.run(t, "room", c.scenario, c.args...) })
@@ -274,6 +317,28 @@ func TestWords(t *testing.T) {
 	t.Run("no path is found", func(t *testing.T) {
 		start(t, "http://127.0.0.1:0").run(t, "words", "nowhere")
 	})
+}
+
+// TestBOSH runs strophe.js, the library of the Jitsi client and of converse.js, over /http-bind.
+func TestBOSH(t *testing.T) {
+	s := start(t, "http://127.0.0.1:0")
+	s.AddUser("ann", "secret")
+	t.Run("guests in a room", func(t *testing.T) { s.run(t, "bosh", "guests") })
+	t.Run("an account", func(t *testing.T) { s.run(t, "bosh", "account") })
+}
+
+// TestConverse has two people with converse.js find each other, talk, share a file, meet in a room, and find again what was said while one was
+// away; one over WebSocket, one over BOSH, both from a web server that is not ours.
+func TestConverse(t *testing.T) {
+	s := start(t, "http://127.0.0.1:0")
+	for _, user := range []string{"ann", "bob"} {
+		s.AddUser(user, user+"-password")
+	}
+	_, port, err := net.SplitHostPort(s.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run(t, "converse", "together", "websocket", "bosh", net.JoinHostPort(s.Domain, port))
 }
 
 // TestPictures takes the pictures of the manual, when PARLEY_PICTURES names the folder for them.

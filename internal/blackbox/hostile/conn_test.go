@@ -372,8 +372,8 @@ func TestHC10AcknowledgementsAreAskedFor(t *testing.T) {
 		}
 		m.Take(e)
 	}
-	if asked < 10 {
-		t.Errorf("asked %d times for 500 stanzas", asked)
+	if asked < 5 { // once in what is written at once, which may be a whole burst
+		t.Errorf("asked %d times for 500 stanzas in five bursts", asked)
 	}
 	m.Check("a", 500)
 }

@@ -356,7 +356,7 @@ func TestHM12Ghosts(t *testing.T) {
 		}
 	}
 	clean.Send("</stream:stream>")
-	if got := leaves("clean"); strings.Contains(got, "333") {
+	if got := leaves("clean"); strings.Contains(got, "code='333'") {
 		t.Errorf("who says goodbye leaves as %s", got)
 	}
 	reset.Conn.(*net.TCPConn).SetLinger(0)

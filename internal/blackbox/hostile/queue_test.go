@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,6 +21,8 @@ func TestHC4BackToAFullQueue(t *testing.T) {
 	ann := peertest.Dial(t, at.XMPP, "localhost")
 	ann.Login("ann", "ann-password")
 	ann.Bind("")
+	ann.Send("<enable xmlns='urn:xmpp:sm:3'/>")
+	ann.Expect("<enabled")
 	mobile.Conn.Close()
 	eventually(t, "the client is not missed", func() bool { return at.Metric("parley_sessions_away", "") == 1 })
 	body, sent := strings.Repeat("x", 10_000), 0
@@ -28,7 +31,9 @@ func TestHC4BackToAFullQueue(t *testing.T) {
 			ann.Send(fmt.Sprintf("<message to='%s' type='chat' id='m%d'><body>%s</body></message>", mobile.JID, sent, body))
 			sent++
 		}
-		ann.Ping()
+		for handled := ""; handled != strconv.Itoa(sent); handled = peertest.Attr(ann.Expect("<a "), "h") { // delivered, and not only read
+			ann.Send("<r xmlns='urn:xmpp:sm:3'/>")
+		}
 	}
 	say(150) // 1.5 MB; the limit is 1 MiB for who is there, twice as much for who is away
 	mobile.Move(true)

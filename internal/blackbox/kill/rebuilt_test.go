@@ -193,8 +193,8 @@ func TestHF8HM12KilledServerKeepsItsRooms(t *testing.T) {
 		}
 		time.Sleep(rand.N(250 * time.Millisecond))
 		at.kill()
-		if round%3 == 1 { // once more, while they come back
-			time.Sleep(rand.N(100 * time.Millisecond))
+		if round%2 == 1 { // once more, while they come back
+			time.Sleep(rand.N(40 * time.Millisecond))
 			at.kill()
 		}
 		close(killed)

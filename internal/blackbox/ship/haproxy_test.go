@@ -1,0 +1,311 @@
+// Package ship tests what is shipped beside the binary: the configurations of HAProxy with real HAProxies before real nodes, the unit
+// of systemd, the examples of configurations.
+package ship
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/internal/peertest"
+)
+
+const shipped = "../../../docker/"
+
+// node starts one with HTTP alone.
+func node(t *testing.T) *peertest.Parley {
+	t.Helper()
+	return peertest.StartParley(t, peertest.ParleyOptions{
+		Listen: []string{"http://127.0.0.1:0"}, Args: []string{"--limits=off"}, Config: "[http]\nproxies = [\"127.0.0.0/8\"]\n",
+	})
+}
+
+// balancer is an HAProxy.
+type balancer struct {
+	*testing.T
+	addr  string
+	admin string // path of its socket
+}
+
+// freePorts returns ports that were free a moment ago.
+func freePorts(t *testing.T, n int) (list []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		list = append(list, l.Addr().String())
+	}
+	return list
+}
+
+// balancers starts two HAProxies with one of the files that are shipped, in which only addresses, names and paths are changed: further
+// pairs of what is replaced, and by what.
+func balancers(t *testing.T, file string, names [2]string, pairs ...string) (list [2]*balancer) {
+	t.Helper()
+	haproxy := peertest.Need(t, "haproxy")
+	text, err := os.ReadFile(shipped + "haproxy/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for try := 0; ; try++ {
+		ports := freePorts(t, 4)
+		ok := true
+		for i, name := range names {
+			dir, err := os.MkdirTemp("", "lb") // short: it holds a socket
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			b := &balancer{T: t, addr: ports[i], admin: filepath.Join(dir, "s")}
+			all := append([]string{
+				"frontend plain\n\tbind :80\n\thttp-request redirect scheme https\n", "",
+				"bind :443 ssl crt /etc/haproxy/certs/ alpn h2,http/1.1", "bind " + ports[i] + "\n\thttp-response set-header X-Test-Node %s",
+				"/run/haproxy/admin.sock", b.admin, "maxconn 50000", "maxconn 500", "meet.example.org", "localhost",
+				"peer " + names[0] + " 10.0.0.11:10000", "peer " + names[0] + " " + ports[2],
+				"peer " + names[1] + " 10.0.0.12:10000", "peer " + names[1] + " " + ports[3],
+				"peer " + names[1] + " 10.2.0.11:10000", "peer " + names[1] + " " + ports[3],
+			}, pairs...)
+			config := filepath.Join(dir, "haproxy.cfg")
+			if err := os.WriteFile(config, []byte(strings.NewReplacer(all...).Replace(string(text))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var said bytes.Buffer
+			cmd := exec.Command(haproxy, "-db", "-L", name, "-f", config)
+			cmd.Stdout, cmd.Stderr = &said, &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan struct{})
+			go func() { cmd.Wait(); close(ended) }()
+			t.Cleanup(func() { cmd.Process.Kill(); <-ended })
+			if !b.listens(ended) {
+				if ok = false; try == 5 {
+					<-ended
+					t.Fatalf("haproxy: %s", said.String())
+				}
+			}
+			list[i] = b
+		}
+		if ok {
+			return list
+		}
+	}
+}
+
+// listens waits until it takes commands, or has ended.
+func (b *balancer) listens(ended chan struct{}) bool {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		select {
+		case <-ended:
+			return false
+		case <-time.After(5 * time.Millisecond):
+		}
+		if c, err := net.Dial("unix", b.admin); err == nil {
+			c.Close()
+			return true
+		}
+	}
+	return false
+}
+
+// tell gives a command to the socket and returns the answer.
+func (b *balancer) tell(command string) string {
+	b.Helper()
+	c, err := net.Dial("unix", b.admin)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintln(c, command)
+	text, err := io.ReadAll(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return string(text)
+}
+
+// knows waits until the balancer's table holds a room, which it may have from the other one.
+func (b *balancer) knows(room string) {
+	b.Helper()
+	b.until("the table holds "+room, func() bool { return strings.Contains(b.tell("show table rooms"), "key="+room+" ") })
+}
+
+func (b *balancer) until(what string, ok func() bool) {
+	b.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			b.Fatal("in vain: " + what)
+		}
+	}
+}
+
+// ask gets a path from a local address, and returns the node that answered, with the response.
+func (b *balancer) ask(source, path string, header ...string) (node string, res *http.Response) {
+	b.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: 30 * time.Second}
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	r, err := http.NewRequest("GET", "http://"+b.addr+path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Host = "localhost"
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	res, err = client.Do(r)
+	if err != nil {
+		return "", nil
+	}
+	io.Copy(io.Discard, res.Body)
+	res.Body.Close()
+	return res.Header.Get("X-Test-Node"), res
+}
+
+// at is ask for what has to be answered.
+func (b *balancer) at(source, path string, header ...string) string {
+	b.Helper()
+	node, res := b.ask(source, path, header...)
+	if res == nil || res.StatusCode != http.StatusOK || node == "" {
+		b.Fatalf("%s: %v", path, res)
+	}
+	return node
+}
+
+// up waits until the balancer has seen both nodes.
+func (b *balancer) up(backend string, nodes ...string) {
+	b.Helper()
+	b.until("the nodes are up", func() bool {
+		stat := b.tell("show stat")
+		for _, n := range nodes {
+			up := false
+			for line := range strings.SplitSeq(stat, "\n") {
+				up = up || strings.HasPrefix(line, backend+","+n+",") && strings.Contains(line, ",UP,")
+			}
+			if !up {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func single(t *testing.T) (list [2]*balancer, nodes [2]*peertest.Parley) {
+	t.Helper()
+	peertest.Need(t, "haproxy")
+	nodes = [2]*peertest.Parley{node(t), node(t)}
+	list = balancers(t, "single.cfg", [2]string{"lb1", "lb2"}, "10.0.1.1:8080", nodes[0].HTTP, "10.0.1.2:8080", nodes[1].HTTP)
+	for _, b := range list {
+		b.up("shards", "s1", "s2")
+	}
+	return list, nodes
+}
+
+// Both HAProxies lead to the same node, whoever asks first; headers of clients decide nothing; a known room keeps a node that
+// drains, with its open sockets, and new ones go elsewhere; and the rooms of a node that is gone open on the other.
+func TestV20RoomsHaveOneNode(t *testing.T) {
+	lbs, nodes := single(t)
+	count := make(map[string]int)
+	var of [2]string // a room of each node
+	for i := range 200 {
+		room := fmt.Sprintf("room-%d", i)
+		first := lbs[i%2].at("127.0.0.1", "/"+room)
+		lbs[1-i%2].knows(room) // the hash says the same as long as the nodes are equally busy
+		if other := lbs[1-i%2].at("127.0.0.1", "/"+room); other != first {
+			t.Errorf("%s: %s by one, %s by the other", room, first, other)
+		}
+		count[first]++
+		of[strings.Index("s1s2", first)/2] = room
+	}
+	if count["s1"] < 40 || count["s2"] < 40 {
+		t.Fatalf("the rooms are not spread: %v", count)
+	}
+
+	spread := make(map[string]bool)
+	for i := range 40 {
+		spread[lbs[0].at("127.0.0.1", fmt.Sprintf("/spoof-%d", i), "X-Room", "same")] = true
+	}
+	if len(spread) != 2 {
+		t.Error("the client's X-Room was believed")
+	}
+	if got := lbs[0].at("127.0.0.1", "/"+of[0], "X-Room", of[1]); got != "s1" {
+		t.Errorf("a known room with another's header: %s", got)
+	}
+
+	open := peertest.DialWS(t, lbs[0].addr, "localhost", "/xmpp-websocket?room="+of[0])
+	open.Login("", "")
+	open.Bind("").Ping()
+	for _, b := range lbs {
+		b.tell("set server shards/s1 state drain")
+	}
+	for _, b := range lbs {
+		b.knows(of[0])
+		if got := b.at("127.0.0.1", "/"+of[0]); got != "s1" {
+			t.Errorf("a known room of a node that drains: %s", got)
+		}
+		for i := range 20 {
+			if got := b.at("127.0.0.1", fmt.Sprintf("/%s-%d", b.addr, i)); got != "s2" {
+				t.Fatalf("a new room while s1 drains: %s", got)
+			}
+		}
+	}
+	open.Ping()
+	second := peertest.Dial(t, lbs[1].addr, "localhost")
+	second.WS = true
+	if res := second.Upgrade("/xmpp-websocket?room=" + of[0]); res.StatusCode != 101 || res.Header.Get("X-Test-Node") != "s1" {
+		t.Errorf("a second member: %s by %s", res.Status, res.Header.Get("X-Test-Node"))
+	}
+
+	nodes[0].Kill()
+	lbs[1].until("the room opens on the other node", func() bool {
+		node, res := lbs[1].ask("127.0.0.1", "/"+of[0])
+		return res != nil && res.StatusCode == http.StatusOK && node == "s2"
+	})
+}
+
+// Who opens a room decides where it is, and later ones from elsewhere come there, by whichever HAProxy; the client's own X-Region
+// decides nothing; and while a region is down the other takes its rooms.
+func TestV21RoomsFollowTheFirst(t *testing.T) {
+	peertest.Need(t, "haproxy")
+	const eu, us = "127.0.0.1", "127.0.0.10"
+	geo := filepath.Join(t.TempDir(), "geo.map")
+	if err := os.WriteFile(geo, []byte("127.0.0.0/24 eu\n127.0.0.10/32 us\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nodes := map[string]*peertest.Parley{eu: node(t), us: node(t)}
+	lbs := balancers(t, "regions.cfg", [2]string{"eu1", "us1"}, "10.0.1.1:8080", nodes[eu].HTTP, "10.2.1.1:8080", nodes[us].HTTP, "/etc/haproxy/geo.map", geo)
+	for _, b := range lbs {
+		b.up("be_eu", "eu-s1", "us-s1")
+		b.up("be_us", "eu-s1", "us-s1")
+	}
+	for i, c := range []struct{ first, then, node, region string }{{eu, us, "eu-s1", "eu"}, {us, eu, "us-s1", "us"}} {
+		for j, at := range lbs { // whichever is asked first
+			room := fmt.Sprintf("room-%d-%d", i, j)
+			node, res := at.ask(c.first, "/"+room, "X-Region", "us", "X-Room", "x")
+			if res == nil || node != c.node || res.Header.Get("X-Region") != c.region {
+				t.Fatalf("%s from %s: %s %v", room, c.first, node, res)
+			}
+			lbs[1-j].knows(room)
+			for _, b := range lbs {
+				if got := b.at(c.then, "/"+room); got != c.node {
+					t.Errorf("%s: opened on %s, and from elsewhere on %s", room, c.node, got)
+				}
+			}
+		}
+	}
+	nodes[us].Kill()
+	lbs[0].until("the other region takes over", func() bool {
+		node, res := lbs[0].ask(us, "/room-later")
+		return res != nil && res.StatusCode == http.StatusOK && node == "eu-s1"
+	})
+}
