@@ -25,11 +25,17 @@ var rooms = []string{"cmd", "xmpp", "muc", "jingle", "bridge", "turn", "portal",
 var may = map[string][]string{
 	"cmd":            {""},
 	"portal":         {"internal", "jingle", "muc", "xmpp", "turn", "bridge"},
+	"portal/api":     {"internal", "jingle", "muc", "xmpp", "turn", "bridge", "portal/report", "portal/hook"},
+	"portal/records": {"internal", "portal/report"},
+	"portal/report":  {"internal"},
 	"jingle/gateway": {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
 	"jingle/focus":   {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
+	"jingle/call":    {"internal", "jingle", "muc", "xmpp"},
+	"jingle/seat":    {"internal", "muc", "xmpp"},
 	"jingle":         {"internal", "xmpp/wire", "jingle/sdp"},
-	"muc":            {"internal", "xmpp/wire"},
+	"muc":            {"internal", "xmpp/wire", "xmpp/form"},
 	"xmpp/wire":      {},
+	"xmpp/form":      {"xmpp/wire"},
 	"xmpp":           {"internal", "xmpp"},
 	"bridge":         {"internal", "bridge", "jingle"},
 	"turn":           {"internal", "turn"},
@@ -47,22 +53,27 @@ var may = map[string][]string{
 
 // fences lists libraries that only some rooms may import.
 var fences = map[string][]string{
-	"github.com/pion/":       {"bridge", "turn", "internal/peertest"},
-	"modernc.org/sqlite":     {"internal/store"},
-	"github.com/lib/pq":      {"internal/store"},
-	"github.com/pressly/":    {"internal/store"},
-	"github.com/nats-io/":    {"internal/cluster"},
-	"github.com/golang-jwt/": {"internal/token"},
+	"github.com/pion/":               {"bridge", "turn", "internal/peertest"},
+	"modernc.org/sqlite":             {"internal/store"},
+	"github.com/lib/pq":              {"internal/store"},
+	"github.com/pressly/":            {"internal/store"},
+	"github.com/nats-io/":            {"internal/cluster"},
+	"github.com/golang-jwt/":         {"internal/token"},
+	"github.com/caddyserver/":        {"internal/acme"},
+	"go.uber.org/zap":                {"internal/acme"},
+	"github.com/danielgtaylor/huma/": {"portal/api"},
+	"github.com/wneessen/":           {"portal/report"},
+	"github.com/oschwald/":           {"internal/geo"},
 }
 
 // direct are the modules that go.mod may require directly. A new one needs a page in docs/decisions.
 var direct = []string{
-	"github.com/BurntSushi/toml", "github.com/alecthomas/kong", "github.com/coder/websocket", "github.com/go-chi/chi/v5",
-	"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "github.com/lib/pq", "github.com/pion/datachannel", "github.com/pion/dtls/v3",
+	"github.com/BurntSushi/toml", "github.com/alecthomas/kong", "github.com/caddyserver/certmagic", "github.com/coder/websocket", "github.com/danielgtaylor/huma/v2", "github.com/go-chi/chi/v5",
+	"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "github.com/lib/pq", "github.com/oschwald/maxminddb-golang/v2", "github.com/pion/datachannel", "github.com/pion/dtls/v3",
 	"github.com/pion/ice/v4", "github.com/pion/interceptor", "github.com/pion/logging", "github.com/pion/rtcp", "github.com/pion/rtp",
 	"github.com/pion/sctp", "github.com/pion/srtp/v3", "github.com/pion/stun/v4", "github.com/pion/turn/v5", "github.com/pion/webrtc/v4",
-	"github.com/pressly/goose/v3", "github.com/prometheus/client_golang", "github.com/rogpeppe/go-internal", "go.uber.org/goleak",
-	"golang.org/x/crypto", "golang.org/x/sys", "golang.org/x/text", "mellium.im/sasl", "mellium.im/xmpp", "modernc.org/sqlite", "pgregory.net/rapid",
+	"github.com/pressly/goose/v3", "github.com/prometheus/client_golang", "github.com/rogpeppe/go-internal", "github.com/wneessen/go-mail", "go.uber.org/goleak", "go.uber.org/zap",
+	"golang.org/x/crypto", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text", "mellium.im/sasl", "mellium.im/xmlstream", "mellium.im/xmpp", "modernc.org/sqlite", "pgregory.net/rapid",
 }
 
 type source struct {
