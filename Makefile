@@ -1,4 +1,4 @@
-.PHONY: run test lint fuzz bench check docs jitsi jitsi-bridge
+.PHONY: run test lint fuzz bench check docs jitsi jitsi-bridge dino gajim
 
 run: ## start everything with embedded defaults
 	go run ./cmd/parley serve
@@ -25,6 +25,12 @@ bench:
 
 jitsi: ## the real Jitsi client: LJM_JS=FILE is lib-jitsi-meet.min.js of a Jitsi Meet installation
 	LJM_JS=$(LJM_JS) PARLEY_PEERS=all go test -count=1 -v -timeout 15m ./internal/blackbox/jitsi
+
+dino: ## Debian's Dino calls a room: dino-im, xvfb, pulseaudio, xdotool, imagemagick, sqlite3 have to be there; DINO_SHOT=FILE keeps a picture
+	DINO=1 PARLEY_PEERS=all go test -count=1 -v -timeout 10m -run TestDinoCallsARoom ./internal/blackbox/calls
+
+gajim: ## Debian's Gajim with its windows, which make test has too: gajim, xvfb, dbus-daemon, imagemagick have to be there
+	PARLEY_PEERS=all go test -count=1 -v -timeout 10m -run TestGajim ./internal/blackbox/clients
 
 RUNS ?= 1
 jitsi-bridge: ## meetings of the real Jitsi client on the bridge, RUNS times with each codec; LJM_JS as above

@@ -22,10 +22,20 @@ var packages = []struct{ name, file string }{
 	{"prosody", "/usr/bin/prosody"},
 	{"ejabberd", "/usr/sbin/ejabberdctl"},
 	{"profanity", "/usr/bin/profanity"},
+	{"poezio", "/usr/bin/poezio"},
+	{"tmux", "/usr/bin/tmux"},
 	{"python3-slixmpp", "/usr/lib/python3/dist-packages/slixmpp"},
+	{"python3-aiohttp", "/usr/lib/python3/dist-packages/aiohttp"},
 	{"openssl", "/usr/bin/openssl"},
 	{"coturn", "/usr/bin/turnserver"},
+	{"haproxy", "/usr/sbin/haproxy"},
+	{"systemd", "/usr/bin/systemd-analyze"},
 	{"firefox-esr", "/usr/bin/firefox-esr"},
+	{"gajim", "/usr/bin/gajim"},
+	{"ca-certificates", "/etc/ssl/certs/ca-certificates.crt"},
+	{"xvfb", "/usr/bin/Xvfb"},
+	{"dbus-daemon", "/usr/bin/dbus-run-session"},
+	{"imagemagick", "/usr/bin/import"},
 }
 
 // absent are the packages that are not installed. Node.js from another repository brings its own npm, which Debian's
@@ -69,17 +79,27 @@ func install() (missing []string) {
 		return append(missing, "Node.js: "+err.Error())
 	}
 	const browser = "internal/peertest/browser"
-	if _, err := os.Stat(browser + "/node_modules/playwright-core"); err != nil {
+	if !all(browser+"/node_modules/playwright-core", browser+"/node_modules/converse.js") {
 		fmt.Println("==> npm ci in", browser)
-		cmd := exec.Command("/usr/bin/npm", "ci", "--no-audit", "--no-fund")
+		cmd := exec.Command("/usr/bin/npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 		cmd.Dir = browser
 		cmd.Env = append(os.Environ(), "PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
-			missing = append(missing, "npm package playwright-core: "+err.Error())
+			missing = append(missing, "npm packages: "+err.Error())
 		}
 	}
 	return missing
+}
+
+// all reports that these files are there.
+func all(paths ...string) bool {
+	for _, p := range paths {
+		if _, err := os.Stat(p); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // aptInstall installs Debian packages without letting their services start.

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,8 +27,14 @@ func main() {
 	if len(missing) > 0 {
 		peers = "PARLEY_PEERS=" // what is missing is skipped, and the run is partial
 	}
-	r.goTest([]string{peers, "PARLEY_FULL=1"}, "-timeout=30m", "./...")
-	r.race()
+	all := []string{peers, "PARLEY_FULL=1"}
+	quiet, others, err := split()
+	if err != nil {
+		r.step("go list", func() error { return err })
+	}
+	r.goTest(all, append([]string{"-p=2", "-timeout=30m"}, others...)...)
+	r.goTest(all, append([]string{"-p=1", "-timeout=30m"}, quiet...)...)
+	r.race(others)
 	passed, failed, skipped := r.count()
 	fmt.Printf("\ntook %v\n", time.Since(begin).Round(time.Second))
 	for _, m := range missing {
@@ -45,18 +50,31 @@ func main() {
 	}
 }
 
-// race runs the tests of every package under the race detector, without peers, and hostile clients against a binary that
-// has the detector in it.
-func (r *results) race() {
-	packages, err := exec.Command("go", "list", "./...").Output()
-	dir, err2 := os.MkdirTemp("", "parley-race-")
-	if err := errors.Join(err, err2); err != nil {
+// split lists all packages. Those that stay quiet are tested one after the other: in them browsers and test clients send
+// pictures, and a machine with other things to do is to them a narrow path.
+func split() (quiet, others []string, err error) {
+	out, err := exec.Command("go", "list", "./...").Output()
+	for p := range strings.FieldsSeq(string(out)) {
+		if strings.HasSuffix(p, "/blackbox/browser") || strings.HasSuffix(p, "/blackbox/media") {
+			quiet = append(quiet, p)
+		} else {
+			others = append(others, p)
+		}
+	}
+	return quiet, others, err
+}
+
+// race runs the tests of the packages of the list under the race detector, without peers, and hostile clients against a binary that has
+// the detector in it.
+func (r *results) race(list []string) {
+	dir, err := os.MkdirTemp("", "parley-race-")
+	if err != nil {
 		r.step("go test -race", func() error { return err })
 		return
 	}
 	defer os.RemoveAll(dir)
-	args := []string{"-race", "-timeout=20m"}
-	for p := range strings.FieldsSeq(string(packages)) {
+	args := []string{"-race", "-p=2", "-timeout=20m"}
+	for _, p := range list {
 		if !strings.Contains(p, "/blackbox/") {
 			args = append(args, p)
 		}

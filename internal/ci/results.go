@@ -39,7 +39,7 @@ func (r *results) step(name string, check func() error) {
 // goTest runs go test and prints one line a package, and all that failing tests printed.
 func (r *results) goTest(env []string, args ...string) {
 	fmt.Println("==> go test", strings.Join(args, " "), strings.Join(env, " "))
-	cmd := exec.Command("go", append([]string{"test", "-json", "-p=2"}, args...)...)
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
