@@ -273,8 +273,8 @@ var streams = []row{
 		ann.Send("<inactive xmlns='urn:xmpp:csi:0'/>")
 		ann.get("", nsPing) // from here on nobody looks
 		bob.say("<presence><show>away</show></presence>", "<presence><show>dnd</show></presence>")
-		bob.gets("<presence", "from='"+bob.JID+"'", "<show>dnd")
-		ann.unread = nil
+		bob.get("", item("")) // answered after both have been given to ann's account,
+		ann.get("", item("")) // and this after they have reached ann's session, which must see it: what waits comes along
 		ann.Send("<active xmlns='urn:xmpp:csi:0'/>")
 		ann.gets("<presence", "from='"+bob.JID+"'", "<show>dnd")
 		ann.lacks(bob, "<show>away") // only the last of each contact
