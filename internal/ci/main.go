@@ -34,7 +34,13 @@ func main() {
 	}
 	r.goTest(all, append([]string{"-p=2", "-timeout=30m"}, others...)...)
 	r.goTest(all, append([]string{"-p=1", "-timeout=30m"}, quiet...)...)
-	r.race(others)
+	dir, err := os.MkdirTemp("", "parley-race-")
+	if err != nil {
+		r.step("go test -race", func() error { return err })
+	}
+	r.race(dir, others)
+	r.settle()
+	os.RemoveAll(dir)
 	passed, failed, skipped := r.count()
 	fmt.Printf("\ntook %v\n", time.Since(begin).Round(time.Second))
 	for _, m := range missing {
@@ -64,15 +70,9 @@ func split() (quiet, others []string, err error) {
 	return quiet, others, err
 }
 
-// race runs the tests of the packages of the list under the race detector, without peers, and hostile clients against a binary that has
-// the detector in it.
-func (r *results) race(list []string) {
-	dir, err := os.MkdirTemp("", "parley-race-")
-	if err != nil {
-		r.step("go test -race", func() error { return err })
-		return
-	}
-	defer os.RemoveAll(dir)
+// race runs the tests of the packages of the list under the race detector, without peers, and hostile clients against a
+// binary that has the detector in it, which it puts into dir.
+func (r *results) race(dir string, list []string) {
 	args := []string{"-race", "-p=2", "-timeout=20m"}
 	for _, p := range list {
 		if !strings.Contains(p, "/blackbox/") {

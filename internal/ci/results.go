@@ -7,13 +7,17 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"sort"
+	"slices"
 	"strings"
 )
 
 // results collects what became of each test over all runs: it passed if it passed once and never failed, and it is
 // skipped only if no run ran it.
-type results struct{ tests map[string]string }
+type results struct {
+	tests    map[string]string
+	failures []failure // of go test
+	unstable []failure
+}
 
 func (r *results) set(name, action string) {
 	if r.tests == nil {
@@ -31,6 +35,7 @@ func (r *results) step(name string, check func() error) {
 	if err := check(); err != nil {
 		fmt.Println("FAIL", name, err)
 		r.set(name, "fail")
+		r.failures = append(r.failures, failure{pkg: name, why: []string{err.Error()}, final: true})
 		return
 	}
 	r.set(name, "pass")
@@ -39,8 +44,7 @@ func (r *results) step(name string, check func() error) {
 // goTest runs go test and prints one line a package, and all that failing tests printed.
 func (r *results) goTest(env []string, args ...string) {
 	fmt.Println("==> go test", strings.Join(args, " "), strings.Join(env, " "))
-	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd := goCommand(env, append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -50,10 +54,17 @@ func (r *results) goTest(env []string, args ...string) {
 		r.step("go test", func() error { return err })
 		return
 	}
-	failed := r.read(out)
+	first := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+	failed := r.read(out, failure{env: env, flags: args[:first]})
 	if err := cmd.Wait(); err != nil && !failed {
 		r.step("go test "+strings.Join(args, " "), func() error { return err })
 	}
+}
+
+func goCommand(env []string, args ...string) *exec.Cmd {
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), env...)
+	return cmd
 }
 
 type testEvent struct {
@@ -61,7 +72,8 @@ type testEvent struct {
 	Elapsed                                   float64
 }
 
-func (r *results) read(in io.Reader) (failed bool) {
+// read takes what go test prints. What fails is noted as a failure of the run.
+func (r *results) read(in io.Reader, run failure) (failed bool) {
 	output := make(map[string][]string)
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
@@ -80,6 +92,10 @@ func (r *results) read(in io.Reader) (failed bool) {
 		case "pass", "fail", "skip":
 			if e.Action == "fail" {
 				failed = true
+				f := run
+				f.pkg, f.test, f.why = e.Package, e.Test, said(output[name])
+				f.final = serious(output[name]) || e.Test == "" && !slices.ContainsFunc(r.failures, func(o failure) bool { return o.pkg == e.Package })
+				r.failures = append(r.failures, f)
 				for _, line := range output[name] {
 					fmt.Print(line)
 				}
@@ -112,21 +128,17 @@ func reason(output []string) string {
 }
 
 func (r *results) count() (passed, failed, skipped int) {
-	var bad []string
-	for name, action := range r.tests {
+	for _, action := range r.tests {
 		switch action {
 		case "pass":
 			passed++
 		case "fail":
 			failed++
-			bad = append(bad, name)
 		case "skip":
 			skipped++
 		}
 	}
-	sort.Strings(bad)
-	for _, name := range bad {
-		fmt.Println("FAILED", name)
-	}
+	tell("FAILED", r.failures)
+	tell("UNSTABLE", r.unstable)
 	return passed, failed, skipped
 }
