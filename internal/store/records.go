@@ -138,6 +138,8 @@ type Talks interface {
 
 	// LeaseReport gives the right to mail a day's report to one asker at a time, until then; false: somebody has it, or the report is mailed.
 	LeaseReport(ctx context.Context, day, owner string, now, until time.Time) (bool, error)
+	// ReportKnown reports that the report of another day was ever somebody's to mail: that there was a server before.
+	ReportKnown(ctx context.Context, day string) (bool, error)
 	// ReportMailed says that the asker who has the lease has mailed the report, which nobody does again.
 	ReportMailed(ctx context.Context, day, owner string, now time.Time) error
 }

@@ -50,6 +50,11 @@ type Day struct {
 	Cut         int     `json:"cut" doc:"Lines that are left out, because there are too many."`
 }
 
+// empty reports that nobody was there, nor tried to be.
+func (d *Day) empty() bool {
+	return len(d.Lines) == 0 && d.MemberSeconds == 0 && len(d.FailedJoins) == 0
+}
+
 // Ways counts connections.
 type Ways struct {
 	Direct  int `json:"direct"`

@@ -239,7 +239,7 @@ func TestNamesDoNothingInAReport(t *testing.T) {
 }
 
 func TestWhatAReportMayBe(t *testing.T) {
-	good := Config{Zone: "Asia/Tokyo", To: []string{"ann@example.org"}, Host: "mail.example.org", Port: 587, StartTLS: "required", Retry: time.Minute}
+	good := Config{Zone: "Asia/Tokyo", At: "00:00", To: []string{"ann@example.org"}, Host: "mail.example.org", Port: 587, StartTLS: "required", Retry: time.Minute}
 	if err := good.Check(); err != nil {
 		t.Error(err)
 	}

@@ -1,9 +1,10 @@
-// Package report makes the report of a day from the records of calls, writes it as HTML, text and CSV, and mails it at midnight, from
+// Package report makes the report of a day from the records of calls, writes it as HTML, text and CSV, and mails it at midnight, or at a later time of day, from
 // one server of a cluster (roomserver protocol, R22).
 //
 // Which server that is a row in the store decides: who has its lease mails. A server that dies between the mail server's
 // yes and its own note of it leaves the day to another one, which mails it again: with the same Message-ID, by which mailboxes
-// know it as the same.
+// know it as the same. The first server that ever asks finds no days before: of those, the empty ones are not mailed, since nobody
+// was there whose calls they would be of.
 //
 // There is nothing of countries in it: there is no database of addresses.
 package report
@@ -20,7 +21,8 @@ import (
 // Config says when, whence and to whom the report of a day is mailed.
 type Config struct {
 	Zone     string        `help:"in which a day begins and ends, such as Europe/Berlin; empty: UTC"`
-	To       []string      `help:"addresses that the report of the day before is mailed to at midnight; without any it is not mailed, and can be had from the API"`
+	At       string        `help:"time of day in that zone at which the report of the day before is mailed, such as 06:30"`
+	To       []string      `help:"addresses that it is mailed to; without any it is not mailed, and can be had from the API"`
 	From     string        `help:"address of the sender; empty: parley@DOMAIN"`
 	Host     string        `help:"mail server (SMTP)"`
 	Port     int           `help:"its port; 465 begins with TLS, others speak STARTTLS"`
@@ -31,12 +33,17 @@ type Config struct {
 }
 
 // Defaults are the defaults.
-func Defaults() Config { return Config{Port: 587, StartTLS: "required", Retry: 5 * time.Minute} }
+func Defaults() Config {
+	return Config{At: "00:00", Port: 587, StartTLS: "required", Retry: 5 * time.Minute}
+}
 
 // Check reports what cannot be.
 func (c *Config) Check() error {
 	if _, err := c.zone(); err != nil {
 		return fmt.Errorf("records.report.zone: %w", err)
+	}
+	if _, err := c.at(); err != nil {
+		return err
 	}
 	addresses := c.To
 	if c.From != "" {
@@ -60,6 +67,15 @@ func (c *Config) Check() error {
 		return errors.New("records.report.retry is not between 1s and 6h")
 	}
 	return nil
+}
+
+// at is the time of day, as a time of some day.
+func (c *Config) at() (time.Time, error) {
+	t, err := time.Parse("15:04", c.At)
+	if err != nil || len(c.At) != len("15:04") {
+		return t, fmt.Errorf("records.report.at = %q is no time of day such as 06:30", c.At)
+	}
+	return t, nil
 }
 
 func (c *Config) zone() (*time.Location, error) {

@@ -15,6 +15,7 @@ import (
 // Leases decides who mails.
 type Leases interface {
 	Store
+	ReportKnown(ctx context.Context, day string) (bool, error)
 	LeaseReport(ctx context.Context, day, owner string, now, until time.Time) (bool, error)
 	ReportMailed(ctx context.Context, day, owner string, now time.Time) error
 }
@@ -32,7 +33,8 @@ type Reporter struct {
 	cfg   Config
 	o     Options
 	zone  *time.Location
-	owner string // of leases: of this process alone
+	at    time.Time // of which the hour and the minute count
+	owner string    // of leases: of this process alone
 	now   func() time.Time
 	trust *tls.Config
 }
@@ -42,11 +44,15 @@ func New(cfg Config, o Options) (*Reporter, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
+	at, err := cfg.at()
+	if err != nil {
+		return nil, err
+	}
 	zone, err := cfg.zone()
 	if cfg.From == "" {
 		cfg.From = "parley@" + o.Domain
 	}
-	return &Reporter{cfg: cfg, o: o, zone: zone, owner: rand.Text(), now: time.Now}, err
+	return &Reporter{cfg: cfg, o: o, zone: zone, at: at, owner: rand.Text(), now: time.Now}, err
 }
 
 // lease is how long a report is somebody's: longer than everything that he does may take.
@@ -55,24 +61,24 @@ const lease = 10 * time.Minute
 // makeTime is how long making a report may take.
 const makeTime = 5 * time.Minute
 
-// Run mails the report of each day at midnight, and at once that of the day before if nobody has. It ends with ctx.
+// Run mails the report of each day when it is due, and at once the one that was due last if nobody has. It ends with ctx.
 func (r *Reporter) Run(ctx context.Context) {
 	if len(r.cfg.To) == 0 {
 		return
 	}
 	mailed := time.Time{}
 	for {
-		today := r.midnight(r.now())
-		if before := today.AddDate(0, 0, -1); !before.Equal(mailed) {
-			done, err := r.once(ctx, before)
+		day, next := r.due(r.now())
+		if !day.Equal(mailed) {
+			done, err := r.once(ctx, day)
 			if err != nil && ctx.Err() == nil {
 				r.o.Recorder.Hurt("report.mail", "", "err", err.Error())
 			}
 			if done {
-				mailed = before
+				mailed = day
 			}
 		}
-		wait := min(today.AddDate(0, 0, 1).Sub(r.now()), r.cfg.Retry) // clocks are set
+		wait := min(next.Sub(r.now()), r.cfg.Retry) // clocks are set
 		select {
 		case <-ctx.Done():
 			return
@@ -87,11 +93,27 @@ func (r *Reporter) midnight(t time.Time) time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, r.zone)
 }
 
+// due is the beginning of the day whose report is due, the last that has ended or the one before, and when the next one is.
+func (r *Reporter) due(now time.Time) (day, next time.Time) {
+	today := r.midnight(now)
+	at := func(days int) time.Time {
+		y, m, d := today.AddDate(0, 0, days).Date()
+		return time.Date(y, m, d, r.at.Hour(), r.at.Minute(), 0, 0, r.zone)
+	}
+	if now.Before(at(0)) {
+		return today.AddDate(0, 0, -2), at(0)
+	}
+	return today.AddDate(0, 0, -1), at(1)
+}
+
 // once mails a day's report if that is this server's to do. False: it has to be looked at again.
 func (r *Reporter) once(ctx context.Context, from time.Time) (done bool, err error) {
 	day, now := from.Format(time.DateOnly), r.now()
 	mine, err := r.o.Store.LeaseReport(ctx, day, r.owner, now, now.Add(lease))
 	if err != nil || !mine {
+		if err == nil && r.o.Log != nil {
+			r.o.Log.Debug("the report is mailed, or another's to mail", "day", day)
+		}
 		return false, err
 	}
 	making, cancel := context.WithTimeout(ctx, makeTime)
@@ -99,6 +121,13 @@ func (r *Reporter) once(ctx context.Context, from time.Time) (done bool, err err
 	d, err := Make(making, r.o.Store, from)
 	if err != nil {
 		return false, err
+	}
+	if d.empty() {
+		if known, err := r.o.Store.ReportKnown(ctx, day); err != nil {
+			return false, err
+		} else if !known {
+			return true, r.begin(ctx, day)
+		}
 	}
 	if err := r.Mail(ctx, d); err != nil {
 		return false, err
@@ -121,6 +150,29 @@ func (r *Reporter) once(ctx context.Context, from time.Time) (done bool, err err
 			return true, err
 		}
 	}
+}
+
+// begin notes of the days before the first one of the server that nothing is to be mailed of them: that of the report, and yesterday,
+// should its report not be due yet.
+func (r *Reporter) begin(ctx context.Context, day string) error {
+	if r.o.Log != nil {
+		r.o.Log.Info("the first report will be that of today", "day", r.now().In(r.zone).Format(time.DateOnly))
+	}
+	if err := r.o.Store.ReportMailed(ctx, day, r.owner, r.now()); err != nil {
+		return err
+	}
+	yesterday := r.midnight(r.now()).AddDate(0, 0, -1)
+	if yesterday.Format(time.DateOnly) == day {
+		return nil
+	}
+	d, err := Make(ctx, r.o.Store, yesterday)
+	if err != nil || !d.empty() {
+		return err
+	}
+	if mine, err := r.o.Store.LeaseReport(ctx, d.Date, r.owner, r.now(), r.now().Add(lease)); err != nil || !mine {
+		return err
+	}
+	return r.o.Store.ReportMailed(ctx, d.Date, r.owner, r.now())
 }
 
 // Mail mails a report.

@@ -166,6 +166,14 @@ func (s *db) LeaseReport(ctx context.Context, day, owner string, now, until time
 	return ok && err == nil, err
 }
 
+// ReportKnown implements store.Talks.
+func (s *db) ReportKnown(ctx context.Context, day string) (known bool, err error) {
+	err = s.use(ctx, "report known", func() error {
+		return s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM rtc_talk_reports WHERE day <> $1)`, day).Scan(&known)
+	})
+	return known, err
+}
+
 // ReportMailed implements store.Talks.
 func (s *db) ReportMailed(ctx context.Context, day, owner string, now time.Time) error {
 	if !isKey(day) || !isKey(owner) {

@@ -256,8 +256,14 @@ func TestR22OneLeaseForEachReport(t *testing.T) {
 		if lease("late", 161) || lease("third", 10_000) {
 			t.Error("it is mailed already")
 		}
+		if known, err := s.ReportKnown(ctx, day); err != nil || known {
+			t.Errorf("there is a day before the first: %v", err)
+		}
 		if ok, err := s.LeaseReport(ctx, "2026-08-02", "third", at(0), at(1)); err != nil || !ok {
 			t.Errorf("another day: %v %v", ok, err)
+		}
+		if known, err := s.ReportKnown(ctx, day); err != nil || !known {
+			t.Errorf("the other day is not known: %v", err)
 		}
 	})
 }
