@@ -44,7 +44,10 @@ func (db *DB) Country(a netip.Addr) string {
 	if db == nil || !a.IsValid() {
 		return ""
 	}
-	found := db.reader.Lookup(a.Unmap())
+	return countryOf(db.reader.Lookup(a.Unmap()))
+}
+
+func countryOf(found maxminddb.Result) string {
 	for _, name := range []string{"country", "registered_country"} {
 		code := ""
 		if found.DecodePath(&code, name, "iso_code") == nil && len(code) == 2 && upper(code[0]) && upper(code[1]) {
