@@ -67,6 +67,9 @@ func (c *Config) Check() error {
 		wrong(err != nil || string(a) != admin || !a.IsBare() || a.Local() == "" || a.Domain() != c.Domain, "admins: %q is no account of this server, such as ann@%s", admin, c.Domain)
 	}
 	wrong(len(c.Listen) == 0, `listen is empty: write at least listen = ["xmpp://127.0.0.1:5222", "http://127.0.0.1:8080"]`)
+	proxy := slices.ContainsFunc(c.Listen, func(l Listener) bool { return l.Proxy })
+	wrong(proxy != (len(c.Balancers) > 0), `listeners with +proxy and balancers go together: balancers = ["10.0.0.11/32"] says whom the PROXY protocol is believed`)
+	wrong(slices.ContainsFunc(c.Listen, func(l Listener) bool { return l.Proxy && l.Admin }), "the admin listener has no +proxy")
 	media := 0
 	for _, l := range c.Listen {
 		if l.Scheme == "media" {

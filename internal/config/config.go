@@ -33,11 +33,12 @@ import (
 
 // Config is everything that an administrator may set.
 type Config struct {
-	Domain    string       `help:"the domain that people log in to; rooms are at muc.DOMAIN"`
-	Store     string       `help:"where accounts and rooms are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:parley.db in the data directory"`
-	Listen    []Listener   `help:"where to listen: xmpp:// (STARTTLS), xmpps:// (TLS), s2s:// (other servers, STARTTLS), s2ss:// (the same, TLS), component:// (XEP-0114), http://, https://, media:// (UDP and TCP: the bridge, which carries the media of rooms of three and more; at most one), turn:// (UDP and TCP), turns:// (TLS), http+admin:// (metrics, profiles, health in detail). Without a host it is every address of the machine. A scheme that carries secrets in plain text needs +insecure beyond loopback: http+insecure://:8080 behind a proxy that does TLS"`
-	Admins    []string     `help:"addresses of accounts that may administer the server from a client, by ad-hoc commands (XEP-0133), such as ann@example.org. Nobody can register these names; make them with parley user add"`
-	Advertise []netip.Addr `help:"addresses of this machine as clients see them, at most one IPv4 and one IPv6; empty: those of the media and turn listeners, or the machine's own. Behind an address translation: the outer ones"`
+	Domain    string         `help:"the domain that people log in to; rooms are at muc.DOMAIN"`
+	Store     string         `help:"where accounts and rooms are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; empty: sqlite:parley.db in the data directory"`
+	Listen    []Listener     `help:"where to listen: xmpp:// (STARTTLS), xmpps:// (TLS), s2s:// (other servers, STARTTLS), s2ss:// (the same, TLS), component:// (XEP-0114), http://, https://, media:// (UDP and TCP: the bridge, which carries the media of rooms of three and more; at most one), turn:// (UDP and TCP), turns:// (TLS), agent:// (one line for load balancers: whether to send new rooms here, HAProxy's agent-check), http+admin:// (metrics, profiles, health in detail). Without a host it is every address of the machine. A scheme that carries secrets in plain text needs +insecure beyond loopback: http+insecure://:8080 behind a proxy that does TLS. With +proxy (xmpp, xmpps, s2s, s2ss, http, https) connections of the balancers begin with the PROXY protocol: xmpp+proxy://:5222"`
+	Balancers []netip.Prefix `help:"networks of load balancers that say at listeners with +proxy, by the PROXY protocol (version 2), whose connections they hand on. Of others it is not believed"`
+	Admins    []string       `help:"addresses of accounts that may administer the server from a client, by ad-hoc commands (XEP-0133), such as ann@example.org. Nobody can register these names; make them with parley user add"`
+	Advertise []netip.Addr   `help:"addresses of this machine as clients see them, at most one IPv4 and one IPv6; empty: those of the media and turn listeners, or the machine's own. Behind an address translation: the outer ones"`
 
 	Contact    im.Contacts        `help:"how to reach those who run the server: lists of addresses as URIs, which clients and other servers are told (XEP-0157)"`
 	TLS        TLS                `help:"the certificate of every TLS listener"`

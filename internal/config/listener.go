@@ -10,16 +10,17 @@ import (
 	"strings"
 )
 
-// Listener is an address to listen on, written as a URI: SCHEME[+admin][+insecure]://[HOST]:PORT.
+// Listener is an address to listen on, written as a URI: SCHEME[+admin][+insecure][+proxy]://[HOST]:PORT.
 type Listener struct {
-	Scheme   string // xmpp, xmpps, s2s, s2ss, component, http, https, media, turn, turns
+	Scheme   string // xmpp, xmpps, s2s, s2ss, component, http, https, media, turn, turns, agent
 	Admin    bool   // http only: for the administrator, not the public
 	Insecure bool   // plain text beyond loopback is intended
+	Proxy    bool   // connections of the balancers begin with the PROXY protocol
 	Host     string // IP address or "localhost"; empty: every address
 	Port     uint16 // 0: the system chooses
 }
 
-var defaultPorts = map[string]uint16{"xmpp": 5222, "xmpps": 5223, "s2s": 5269, "s2ss": 5270, "http": 80, "https": 443, "component": 5347, "media": 10000, "turn": 3478, "turns": 5349}
+var defaultPorts = map[string]uint16{"xmpp": 5222, "xmpps": 5223, "s2s": 5269, "s2ss": 5270, "http": 80, "https": 443, "component": 5347, "media": 10000, "turn": 3478, "turns": 5349, "agent": 9777}
 
 // ParseListener reads the URI of a listener.
 func ParseListener(s string) (l Listener, err error) {
@@ -31,7 +32,7 @@ func ParseListener(s string) (l Listener, err error) {
 	parts := strings.Split(u.Scheme, "+")
 	l.Scheme = parts[0]
 	if _, ok := defaultPorts[l.Scheme]; !ok {
-		return bad("the scheme must be xmpp, xmpps, s2s, s2ss, component, http, https, media, turn, turns or http+admin")
+		return bad("the scheme must be xmpp, xmpps, s2s, s2ss, component, http, https, media, turn, turns, agent or http+admin")
 	}
 	for _, p := range parts[1:] {
 		switch {
@@ -39,6 +40,8 @@ func ParseListener(s string) (l Listener, err error) {
 			l.Admin = true
 		case p == "insecure" && (l.Scheme == "xmpp" || l.Scheme == "http" || l.Scheme == "component") && !l.Insecure:
 			l.Insecure = true
+		case p == "proxy" && slices.Contains([]string{"xmpp", "xmpps", "s2s", "s2ss", "http", "https"}, l.Scheme) && !l.Proxy:
+			l.Proxy = true
 		default:
 			return bad("+" + p + " means nothing here")
 		}
@@ -84,6 +87,9 @@ func (l Listener) String() string {
 	s := l.Kind()
 	if l.Insecure {
 		s += "+insecure"
+	}
+	if l.Proxy {
+		s += "+proxy"
 	}
 	return s + "://" + l.Address()
 }

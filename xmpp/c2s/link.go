@@ -312,10 +312,16 @@ const (
 	lingerBytes = 64 << 10
 )
 
+// halfCloser is a connection that can end in one direction, such as TCP.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // linger closes the connection so that the peer can still read what was said last: closing with unread bytes in the
 // kernel would throw that away.
 func (l *link) linger(why error) {
-	if tc, ok := l.low.(*conn).Conn.(*net.TCPConn); ok && !isBroken(why) {
+	if tc, ok := l.low.(*conn).Conn.(halfCloser); ok && !isBroken(why) {
 		if over, ok := l.nc.(*tls.Conn); ok {
 			over.CloseWrite()
 		}
@@ -331,7 +337,7 @@ func (l *link) linger(why error) {
 }
 
 // drainSocket reads until the peer closes, for so long and so much.
-func drainSocket(tc *net.TCPConn) {
+func drainSocket(tc net.Conn) {
 	buf := buffers.get()
 	defer buffers.put(buf)
 	for n := 0; n < lingerBytes; {

@@ -456,7 +456,7 @@ func (s *stream) fail(err error) {
 	if over, ok := s.nc.(*tls.Conn); ok {
 		over.CloseWrite()
 	}
-	if tc, ok := s.tcp.(*net.TCPConn); ok {
+	if tc, ok := s.tcp.(interface{ CloseWrite() error }); ok {
 		tc.CloseWrite()
 	}
 	if !errors.Is(err, wire.ErrClosed) && !errors.Is(err, io.EOF) {
