@@ -122,6 +122,7 @@ func (s *server) controlRoutes() http.Handler {
 	})
 	s.controlApps(mux)
 	s.controlReports(mux)
+	s.controlDrain(mux)
 	mux.HandleFunc("POST /federation/ping", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, s.pingServer(r.Context(), r.FormValue("from"), r.FormValue("to")))
 	})

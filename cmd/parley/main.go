@@ -19,6 +19,8 @@ type commands struct {
 	App     appCmd     `cmd:"" help:"Applications that use the API: add, list, remove, key."`
 	Token   tokenCmd   `cmd:"" help:"Tokens (JWT) that open a room: make, explain."`
 	Report  reportCmd  `cmd:"" help:"Print or mail the report of a day: calls, how long, how well, what failed."`
+	Drain   drainCmd   `cmd:"" help:"Have load balancers send no new rooms to the server that runs, before it is stopped."`
+	Geomap  geomapCmd  `cmd:"" help:"Print a map from networks to regions for HAProxy."`
 	Doctor  doctorCmd  `cmd:"" help:"Look for what keeps the server from running well."`
 	Config  configCmd  `cmd:"" help:"Check a configuration, or print the reference."`
 	Bench   benchCmd   `cmd:"" help:"Measure servers."`

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"parley/internal/config"
 	"parley/internal/event"
 	"parley/internal/journal"
+	"parley/internal/proxied"
 	"parley/internal/store"
 	"parley/internal/store/sqlstore"
 	"parley/internal/token"
@@ -176,6 +178,7 @@ type server struct {
 	listeners  []*bound
 	cert       *certificate
 	health     health
+	draining   atomic.Bool // no new rooms are to be sent here
 	process    *process
 	metrics    *prometheus.Registry
 	recorder   *event.Recorder
@@ -238,6 +241,9 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 
 	for _, l := range s.listeners {
 		l.stream = &patient{l.stream, func() { s.recorder.Hurt("limit.process", l.String(), "text", "a connection could not be accepted") }}
+		if l.Proxy {
+			l.stream = proxied.Listen(l.stream, cfg.Balancers, s.recorder)
+		}
 	}
 
 	opening, done := context.WithTimeout(context.Background(), 30*time.Second)
@@ -380,6 +386,8 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 		switch l.Scheme {
 		case "xmpp", "xmpps":
 			s.serve(l.String(), func() error { return s.clients.Serve(l.stream, l.TLS()) })
+		case "agent":
+			s.serve(l.String(), func() error { return s.serveAgent(l.stream) })
 		}
 	}
 	s.serveFederation()

@@ -18,7 +18,9 @@ func (s *server) stop() error {
 	s.cancel()
 	var errs []error
 	for _, l := range s.listeners {
-		l.close()
+		if l.Scheme != "agent" {
+			l.close()
+		}
 	}
 	if s.roomServer != nil {
 		s.roomServer.Close()
@@ -47,6 +49,7 @@ func (s *server) stop() error {
 	if s.cert != nil && s.cert.authority != nil {
 		s.cert.authority.Close()
 	}
+	s.closeAgents()
 	s.group.Wait()
 	if s.hooks != nil {
 		errs = append(errs, s.hooks.Close(ctx)) // of how the rooms ended
