@@ -1,5 +1,6 @@
-// The gate: how the media travel. Two people talk from browser to browser, more by way of the bridge. The session with the
-// bridge is there all the time; while it is not needed it carries nothing. Media are never cut before the other way works.
+// The gate: how the media travel. Two people talk from browser to browser, more by way of the bridge, and so do two of whom one is
+// not at a browser that can be called (a member's direct). The session with the bridge is there all the time; while it is not
+// needed it carries nothing. Media are never cut before the other way works.
 
 import { Bridge } from './bridge.js';
 import { Call } from './call.js';
@@ -47,8 +48,10 @@ export class Gate extends EventTarget {
 				if (!this.call && this.room.members.size === 1 && this.room.members.has(peer.id)) this.#start(this.channel(peer.id), me < peer.id);
 			};
 			if (this.call) this.#keep();
-			else if (this.crowd && this.bridge.state === 'connected') this.starting = setTimeout(start, backDelay);
-			else start();
+			else if (peer.direct) {
+				if (this.crowd && this.bridge.state === 'connected') this.starting = setTimeout(start, backDelay);
+				else start();
+			}
 		}
 		this.#carry();
 		this.bridge.send(); // the codec may be another one
@@ -88,7 +91,7 @@ export class Gate extends EventTarget {
 				else if (e.reason === 'success' && this.bridge.state === 'connected') { // for the sake of a third one, who has left again
 					this.crowd = true;
 					this.members();
-				}
+				} else this.#carry(); // it may have ended before the bridge had to help out
 				return;
 			}
 			this.#look();

@@ -11,6 +11,7 @@ const NSFocus = 'http://jitsi.org/protocol/focus';
 const NSNick = 'http://jabber.org/protocol/nick';
 const NSInfo = 'http://jabber.org/protocol/disco#info';
 const NSJingle = 'urn:xmpp:jingle:1';
+const NSGateway = 'http://jitsi.org/protocol/jigasi';
 
 const remembered = 2000; // messages that are known again when a history tells them
 
@@ -278,12 +279,15 @@ function describe(id, p, user) {
 	const list = Object.entries(sources).filter(([, s]) => s && typeof s === 'object').map(([name, s]) => ({
 		name, kind: name[id.length + 1] === 'a' ? 'audio' : 'video', screen: s.videoType === 'desktop', muted: s.muted !== false,
 	}));
+	// Who is a gateway for somebody talks by way of the bridge alone (spec: p2p).
+	const direct = !all(one(p, 'features'), 'feature').some((f) => f.attrs.var === NSGateway);
 	const on = (kind, screen) => list.some((s) => s.kind === kind && !s.muted && (screen === undefined || s.screen === screen));
 	return {
 		id,
 		name: displayName(text(one(p, 'nick', NSNick)), 'Guest'),
 		moderator: item?.attrs.role === 'moderator',
 		sources: list,
+		direct,
 		codecs: text(one(p, 'jitsi_participant_codecList')).toLowerCase().split(',').filter(Boolean),
 		audio: on('audio'),
 		video: on('video', false),

@@ -220,9 +220,10 @@ export class Session extends EventTarget {
 		const { members } = room;
 		const full = this.noBridge && members.size > 1 && !call && bridge.state === 'none';
 		const alone = members.size === 0;
+		const bridged = members.size > 1 || (bridge.state !== 'none' && [...members.values()].some((m) => !m.direct)); // the bridge is the only way
 		let words = { text: '', tone: 'busy' };
 		if (full) words = { text: noBridge, tone: 'warn' };
-		else if (!alone && !direct && (members.size > 1 || (bridge.carrying && bridge.state === 'connected'))) words = bridgeWords(bridge.state, call?.state === 'failed');
+		else if (!alone && !direct && (bridged || (bridge.carrying && bridge.state === 'connected'))) words = bridgeWords(bridge.state, call?.state === 'failed');
 		else if (call) words = this.#callWords();
 		else if (this.ended && !alone) words = { text: this.ended, tone: 'bad', again: true };
 		this.#show({ full, direct, call: words, path: call?.path, speaker: members.size > 1 ? bridge.speaker : undefined });
