@@ -167,6 +167,7 @@ type egress struct {
 	pacer      pacer
 	redundancy redundancy
 	sequence   uint16 // transport-wide
+	bytes      int64  // that left, of RTP
 	blanks     uint16 // sequence number of the next padding on the bridge's own SSRC
 	header     rtp.Header
 	scratch    [512]byte  // a dependency descriptor

@@ -26,6 +26,7 @@ type ingress struct {
 	summary  time.Time     // last receiver report
 	voice    voice
 	rows     rows
+	bytes    int64 // of all that was RTP
 
 	unsignalled []finding
 	out         []byte // scratch for RTCP
@@ -58,6 +59,7 @@ func (e *Endpoint) RTP(b *udp.Batch, buffer *udp.Buffer, at time.Time) {
 		e.drop(DropMalformed)
 		return
 	}
+	in.bytes += int64(len(buffer.Bytes))
 	since := at.Sub(e.epoch)
 	e.heard.Store(int64(since))
 	d := e.dialect.Load()

@@ -133,6 +133,7 @@ func (o *egress) depart(b *udp.Batch, leg Leg, w *rtp.Written, ssrc uint32, end 
 		o.downlink.left(b.Now, o.sequence, w.Size+overhead, o.pacer.probe.mark(b.Now), o.share.wanted)
 		o.sequence++
 	}
+	o.bytes += int64(w.Size)
 	leg.Commit(b, w.Size, ssrc, end)
 }
 

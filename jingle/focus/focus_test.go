@@ -287,6 +287,10 @@ func TestGateFollowsTheMembers(t *testing.T) {
 			gate(P2P, 2)
 			carl.join("cccccccc")
 			gate(SFU, 3)
+			meeting, of := w.focus.Endpoints(room)
+			if list := w.focus.Conferences(); len(of) != 3 || !strings.HasPrefix(string(of["bbbbbbbb"]), "bob@") || meeting != list[0].Meeting {
+				t.Errorf("endpoints of %s: %v", meeting, of)
+			}
 			if !bridge {
 				dan.expect("from='"+room+"/focus'", "<bridgeNotAvailable xmlns='http://jitsi.org/protocol/focus'/>")
 			}
