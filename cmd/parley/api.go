@@ -37,6 +37,7 @@ func (s *server) offerAPI(parts *portal.Parts, calls *focus.Focus, logins *auth.
 		p.Issuer = ownIssuer
 	}
 	s.showRooms(&p, calls)
+	s.showLive(&p, calls, services, own.Node)
 	parts.API = api.New(s.cfg.API, p)
 	return nil
 }

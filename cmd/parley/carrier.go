@@ -237,7 +237,7 @@ func (c *carrier) Run(ctx context.Context) error {
 	return nil
 }
 
-// answer answers the server: bridge channels of clients that it is a proxy of, our metrics, and whom the relay carries.
+// answer answers the server: bridge channels of clients that it is a proxy of, our metrics, whom the relay carries, and the figures of conferences.
 func (c *carrier) answer(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path { // the server hands on paths of channels alone
 	case samplesPath:
@@ -245,6 +245,9 @@ func (c *carrier) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	case relayedPath:
 		writeRelayed(w, c.turn)
+		return
+	case figuresPath:
+		writeFigures(w, r, c.bridge)
 		return
 	}
 	c.channels.ServeHTTP(w, r)

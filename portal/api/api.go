@@ -95,6 +95,8 @@ type Parts struct {
 
 	Calls Calls // nil: no records of calls are kept
 
+	Live Live // where a function is nil, that is not shown
+
 	Recorder *event.Recorder
 	Log      *slog.Logger // of what was changed, and by whom; nil: nothing is logged
 }
@@ -146,6 +148,7 @@ func New(cfg Config, parts Parts) *API {
 		a.addHooks()
 		a.addAccounts()
 		a.addRecords()
+		a.addLive()
 		a.addDescription(r)
 	})
 	return a

@@ -125,8 +125,16 @@ func newWorld(t testing.TB, change func(*Config, *Parts)) *world {
 			w.ended = append(w.ended, user)
 		},
 		Rooms: w.house, RoomsAt: "rooms.example", Door: func(o *muc.Occupant) string { return "by " + o.Nick },
-		Call:     func(room wire.Addr) (Call, bool) { return Call{Gate: "sfu", Members: 2}, room == "d@rooms.example" },
-		Calls:    keptIn(t, w.store),
+		Call:  func(room wire.Addr) (Call, bool) { return Call{Gate: "sfu", Members: 2}, room == "d@rooms.example" },
+		Calls: keptIn(t, w.store),
+		Live: Live{
+			Media:  w.house.media,
+			Online: func() []Presence { return []Presence{{Address: "ann@meet.example/x", IP: "192.0.2.7"}} },
+			Relays: func() []Relay { return []Relay{{URLs: []string{"stun:192.0.2.1:3478"}, Doors: "all"}} },
+			Health: func() Health {
+				return Health{Reason: "the store cannot be written", Version: "v", Parts: map[string]any{"rooms": map[string]int{"open": 3}}}
+			},
+		},
 		Recorder: rec, Log: log,
 	}
 	if parts.Hooks, err = hook.New(hook.Defaults(), w.store, "n1", nil, rec, log); err != nil {

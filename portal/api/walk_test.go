@@ -86,6 +86,10 @@ var samples = map[string]struct{ path, body string }{
 	"list-calls":         {"/calls", ``},
 	"get-report":         {"/reports/2026-08-01", ``},
 	"get-report-as":      {"/reports/2026-08-01/html", ``},
+	"get-room-media":     {"/rooms/some/media", ``},
+	"list-online":        {"/online", ``},
+	"list-ice-servers":   {"/ice", ``},
+	"get-health":         {"/health", ``},
 }
 
 // meeting makes one of whose key it is, or else of bob, and an invitation.

@@ -35,6 +35,9 @@ func TestR15_TheLeastLoadedServerIsChosen(t *testing.T) {
 				t.Fatal(got)
 			}
 		}
+		if list := h.service.Servers(); len(list) < 3 || list[len(list)-1].URLs[0] != "turn:192.0.2.13:3478" || list[len(list)-1].Rate != 10000 || list[len(list)-1].Capacity != 100000 || list[len(list)-1].Expires.IsZero() {
+			t.Errorf("the servers are %+v", list)
+		}
 		server := func() map[string]any {
 			a := h.join("a")
 			b := h.join("b")
