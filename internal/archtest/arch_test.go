@@ -25,7 +25,8 @@ var rooms = []string{"cmd", "xmpp", "muc", "jingle", "bridge", "turn", "portal",
 var may = map[string][]string{
 	"cmd":            {""},
 	"portal":         {"internal", "jingle", "muc", "xmpp", "turn", "bridge"},
-	"portal/api":     {"internal", "jingle", "muc", "xmpp", "turn", "bridge", "portal/report", "portal/hook"},
+	"portal/api":     {"internal", "jingle", "muc", "xmpp", "turn", "bridge", "portal/report", "portal/hook", "portal/oidc"},
+	"portal/oidc":    {"portal/oidc"},
 	"portal/records": {"internal", "portal/report"},
 	"portal/report":  {"internal"},
 	"jingle/gateway": {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
@@ -64,11 +65,12 @@ var fences = map[string][]string{
 	"github.com/danielgtaylor/huma/": {"portal/api"},
 	"github.com/wneessen/":           {"portal/report"},
 	"github.com/oschwald/":           {"internal/geo"},
+	"github.com/coreos/":             {"portal/oidc"},
 }
 
 // direct are the modules that go.mod may require directly. A new one needs a page in docs/decisions.
 var direct = []string{
-	"github.com/BurntSushi/toml", "github.com/alecthomas/kong", "github.com/caddyserver/certmagic", "github.com/coder/websocket", "github.com/danielgtaylor/huma/v2", "github.com/go-chi/chi/v5",
+	"github.com/BurntSushi/toml", "github.com/alecthomas/kong", "github.com/caddyserver/certmagic", "github.com/coder/websocket", "github.com/coreos/go-oidc/v3", "github.com/danielgtaylor/huma/v2", "github.com/go-chi/chi/v5",
 	"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "github.com/lib/pq", "github.com/oschwald/maxminddb-golang/v2", "github.com/pion/datachannel", "github.com/pion/dtls/v3",
 	"github.com/pion/ice/v4", "github.com/pion/interceptor", "github.com/pion/logging", "github.com/pion/rtcp", "github.com/pion/rtp",
 	"github.com/pion/sctp", "github.com/pion/srtp/v3", "github.com/pion/stun/v4", "github.com/pion/turn/v5", "github.com/pion/webrtc/v4",
