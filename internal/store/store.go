@@ -135,6 +135,7 @@ type Store interface {
 	Talks
 	Hooks
 	Meetings
+	Identities
 	// Ping reports whether the store can be written.
 	Ping(ctx context.Context) error
 	// Close commits what is queued and closes the store.
