@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"parley/jingle/focus"
 	"parley/portal"
 	"parley/portal/api"
+	"parley/portal/oidc"
 	"parley/turn"
 	"parley/xmpp/auth"
 )
@@ -36,10 +39,29 @@ func (s *server) offerAPI(parts *portal.Parts, calls *focus.Focus, logins *auth.
 		}
 		p.Issuer = ownIssuer
 	}
+	if s.cfg.OIDC.Issuer != "" {
+		if p.OpenID, err = oidc.New(s.cfg.OIDC, s.sharedKey("oidc", own), s.store.SpendToken); err != nil {
+			return err
+		}
+		p.MakeAccounts, p.AdoptAccounts, p.Reserved = s.cfg.OIDC.Make, s.cfg.OIDC.Adopt, s.store.Reserved
+	}
 	s.showRooms(&p, calls)
 	s.showLive(&p, calls, services, own.Node)
 	parts.API = api.New(s.cfg.API, p)
 	return nil
+}
+
+// sharedKey derives a key for one purpose. All servers that accept one another's tokens have the same.
+func (s *server) sharedKey(purpose string, own secrets) []byte {
+	secret := own.Server
+	for _, i := range issuers(s.cfg, own) {
+		if i.Name == ownIssuer && len(i.Secrets) > 0 {
+			secret = []byte(i.Secrets[0])
+		}
+	}
+	m := hmac.New(sha256.New, secret)
+	m.Write([]byte("parley key " + purpose))
+	return m.Sum(nil)
 }
 
 // signerOf signs in the name of an issuer that has a secret.

@@ -147,6 +147,9 @@ func (c *Config) Check() error {
 	if err := c.Roomserver.Check(); err != nil {
 		wrong(true, "roomserver: %v", err)
 	}
+	if err := c.OIDC.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("config: %w", err))
+	}
 	if err := c.Records.Check(); err != nil {
 		wrong(true, "%w", err)
 	}

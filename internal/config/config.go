@@ -16,6 +16,7 @@ import (
 	"parley/portal"
 	"parley/portal/api"
 	"parley/portal/hook"
+	"parley/portal/oidc"
 	"parley/portal/records"
 	"parley/turn"
 	"parley/xmpp/archive"
@@ -45,6 +46,7 @@ type Config struct {
 	Log        Log                `help:"what is written to standard error"`
 	HTTP       portal.Config      `help:"the web page and the other HTTP paths"`
 	API        api.Config         `help:"the API for programs, at /api/v1 of the HTTP listeners, where a page describes it"`
+	OIDC       oidc.Config        `help:"an OpenID provider by which people log in to the API, besides their password"`
 	Hooks      hook.Config        `help:"webhooks: what applications are told of by HTTP. An administrator adds them by the API"`
 	C2S        c2s.Config         `help:"clients over TCP and WebSocket"`
 	Auth       auth.Config        `help:"logging in"`
@@ -121,7 +123,7 @@ func Default() Config {
 			{Scheme: "s2s", Host: "127.0.0.1", Port: 5269},
 		},
 		Log:  Log{Format: "text"},
-		HTTP: portal.Defaults(), API: api.Defaults(), Hooks: hook.Defaults(),
+		HTTP: portal.Defaults(), API: api.Defaults(), OIDC: oidc.Defaults(), Hooks: hook.Defaults(),
 		C2S: c2s.Defaults(), Auth: auth.DefaultConfig(), Accounts: im.DefaultLimits(), Pubsub: pubsub.DefaultLimits, Archive: archive.DefaultConfig(), Upload: upload.DefaultConfig(), Push: push.DefaultConfig(), Register: register.Defaults(), Invite: invite.Defaults(), Federation: s2s.Defaults(), Records: records.Defaults(), Rooms: roomDefaults(), Focus: focus.Config{Owners: "first"}, Roomserver: roomserver.Defaults(), Apprtc: apprtc.Defaults(), Token: token.DefaultConfig(),
 		Media:  Media{TCP: true},
 		TURN:   turnDefaults(),

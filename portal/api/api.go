@@ -60,6 +60,7 @@ type Store interface {
 	store.Logins
 	store.Hooks
 	store.Meetings
+	store.Identities
 }
 
 // Parts is what the operations need of the server.
@@ -74,6 +75,13 @@ type Parts struct {
 	Confidential func(*http.Request) bool
 	// Revoke ends the sessions of an account that was changed (hardening HA8).
 	Revoke func(account wire.Addr)
+
+	// OpenID is the provider by which people may log in too; nil: there is none. MakeAccounts and AdoptAccounts say what becomes of
+	// those who have no account yet, and Reserved which names are kept for others.
+	OpenID        OpenID
+	MakeAccounts  bool
+	AdoptAccounts bool
+	Reserved      func(ctx context.Context, addr string, now time.Time) (bool, error)
 
 	Tokens   *token.Checker
 	Signer   *token.Signer // nil: no tokens are made here
@@ -140,6 +148,7 @@ func New(cfg Config, parts Parts) *API {
 		a.huma = humachi.New(r, description)
 		a.huma.UseMiddleware(a.door)
 		a.addLogins()
+		a.addOpenID()
 		a.addTokens()
 		a.addRelay()
 		a.addRooms()

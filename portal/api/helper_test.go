@@ -24,6 +24,7 @@ import (
 	"parley/internal/token"
 	"parley/muc"
 	"parley/portal/hook"
+	"parley/portal/oidc/oidctest"
 	"parley/turn"
 	"parley/xmpp/auth"
 	"parley/xmpp/wire"
@@ -48,6 +49,7 @@ type world struct {
 	ended   []string // users of the relay
 	samples int      // that were made
 	house   *house
+	at      *oidctest.Provider // of the walks; nil: there is none
 }
 
 // pencil is made once: it is slow, by design.

@@ -40,7 +40,7 @@ func (p *Problem) GetHeaders() http.Header {
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retry))
 	}
-	if p.Status == http.StatusUnauthorized && p != wrongLogin {
+	if p.Status == http.StatusUnauthorized && p != wrongLogin && p != badSession && p != notVouched {
 		h.Set("WWW-Authenticate", `Bearer realm="parley"`) // RFC 9110 §15.5.2
 	}
 	return h

@@ -14,6 +14,7 @@ import (
 	"parley/internal/opaque"
 	"parley/internal/store"
 	"parley/internal/token"
+	"parley/portal/oidc"
 )
 
 // described is the description as a client reads it.
@@ -76,6 +77,11 @@ var samples = map[string]struct{ path, body string }{
 	"invite":             {"/meetings/", `{"name":"Ann"}`},
 	"remove-invitation":  {"/meetings/", ``},
 	"use-invitation":     {"/invitations/token", ``},
+	"begin-openid":       {"/auth/oidc/begin", `{}`},
+	"finish-openid":      {"/auth/oidc/finish", ``}, // filled in, as the next
+	"link-identity":      {"/me/identities", ``},
+	"list-identities":    {"/me/identities", ``},
+	"unlink-identity":    {"/me/identities/", ``}, // filled in
 	"list-accounts":      {"/accounts", ``},
 	"add-account":        {"/accounts", `{"name":"!","password":"secret"}`},
 	"get-account":        {"/accounts/carl", ``},
@@ -119,6 +125,25 @@ func (w *world) meeting(key string) (m store.Meeting, g store.Guest, secret stri
 	return m, g, secret
 }
 
+// whose returns the account of an access token, or else bob's.
+func (w *world) whose(key string) string {
+	if kind, id, _ := opaque.Read(key); kind == opaque.Access {
+		if l, err := w.store.Login(context.Background(), id); err == nil {
+			return l.Addr
+		}
+	}
+	return "bob@" + domain
+}
+
+// newWalk is a world with all operations that there are.
+func newWalk(t *testing.T) *world {
+	t.Helper()
+	w, at := newOpenID(t, func(p *Parts) { p.MakeAccounts = true })
+	w.at = at
+	w.furnish()
+	return w
+}
+
 // sample returns a good request for an operation by who has that key, and makes what it needs.
 func (w *world) sample(operation, key string) (path, body string) {
 	w.Helper()
@@ -160,6 +185,12 @@ func (w *world) sample(operation, key string) (path, body string) {
 		if operation == "ping-webhook" {
 			path += "/ping"
 		}
+	case "finish-openid", "link-identity":
+		body = w.consented(w.at, fresh, "of-"+fresh)
+	case "unlink-identity":
+		who := oidc.Identity{Issuer: "https://login.example", Subject: fresh}
+		must(w.store.LinkIdentity(ctx, store.Identity{ID: who.ID(), Addr: w.whose(key), Issuer: who.Issuer, Subject: fresh}, 1000))
+		path += who.ID()
 	case "add-meeting":
 		body = meetingBody(0, time.Hour, "")
 	case "get-meeting", "remove-meeting", "invite", "remove-invitation", "use-invitation":
@@ -205,8 +236,7 @@ func (w *world) furnish() {
 
 // Every operation is refused without a key and with all scopes but the right one, and done with it.
 func TestEveryRouteIsDeniedUnlessAScopeAllowsIt(t *testing.T) {
-	w := newWorld(t, nil)
-	w.furnish()
+	w := newWalk(t)
 	d := w.description()
 	scopes := slices.Sorted(maps.Keys(app.Grantable))
 	with := make(map[string]string)    // a key with one scope
@@ -266,7 +296,7 @@ func TestEveryRouteIsDeniedUnlessAScopeAllowsIt(t *testing.T) {
 		_ = path
 	}
 	slices.Sort(openOnes)
-	if got := strings.Join(openOnes, " "); got != "log-in refresh use-invitation" {
+	if got := strings.Join(openOnes, " "); got != "begin-openid finish-openid log-in refresh use-invitation" {
 		t.Errorf("open to everybody: %s", got)
 	}
 	if walked != len(samples) {
@@ -306,8 +336,7 @@ func hostile() (list []string) {
 // Three hundred of them, wherever a name or a choice is asked for, are refused and nothing else; in texts for people they are
 // refused or stay what they are.
 func TestHostileStringsAreRefused(t *testing.T) {
-	w := newWorld(t, nil)
-	w.furnish()
+	w := newWalk(t)
 	d := w.description()
 	key := w.key("everything", slices.Collect(maps.Keys(app.Grantable))...)
 	access, _ := w.login("ann")
@@ -336,7 +365,7 @@ func TestHostileStringsAreRefused(t *testing.T) {
 					switch p.In {
 					case "path":
 						at := Prefix + strings.ReplaceAll(path, "{"+p.Name+"}", s)
-						at = strings.NewReplacer("{app}", "some", "{key}", strings.Repeat("A", 26), "{hook}", strings.Repeat("A", 26), "{meeting}", strings.Repeat("A", 26), "{guest}", strings.Repeat("A", 26)).Replace(at)
+						at = strings.NewReplacer("{app}", "some", "{key}", strings.Repeat("A", 26), "{hook}", strings.Repeat("A", 26), "{identity}", strings.Repeat("A", 26), "{meeting}", strings.Repeat("A", 26), "{guest}", strings.Repeat("A", 26)).Replace(at)
 						refused(s, p.Name, w.ask(method, strings.TrimPrefix(at, Prefix), who, body))
 					case "query":
 						if p.Name != "after" { // any place in a list is one

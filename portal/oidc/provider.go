@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -265,4 +266,10 @@ func (p *Provider) verify(ctx context.Context, about *metadata, s *session, raw 
 	}
 	name, _ := claims[p.cfg.Name].(string)
 	return Identity{t.Issuer, t.Subject, name}, nil
+}
+
+// ID stands for issuer and subject: 26 letters and digits of base32, for keys and paths.
+func (i Identity) ID() string {
+	sum := sha256.Sum256([]byte(i.Issuer + "\x00" + i.Subject))
+	return base32.StdEncoding.EncodeToString(sum[:])[:26]
 }
