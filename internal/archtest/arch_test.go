@@ -66,6 +66,7 @@ var fences = map[string][]string{
 	"github.com/wneessen/":           {"portal/report"},
 	"github.com/oschwald/":           {"internal/geo"},
 	"github.com/coreos/":             {"portal/oidc"},
+	"github.com/thesyncim/":          {"bridge/loudness"},
 }
 
 // direct are the modules that go.mod may require directly. A new one needs a page in docs/decisions.
@@ -74,7 +75,7 @@ var direct = []string{
 	"github.com/golang-jwt/jwt/v5", "github.com/google/uuid", "github.com/lib/pq", "github.com/oschwald/maxminddb-golang/v2", "github.com/pion/datachannel", "github.com/pion/dtls/v3",
 	"github.com/pion/ice/v4", "github.com/pion/interceptor", "github.com/pion/logging", "github.com/pion/rtcp", "github.com/pion/rtp",
 	"github.com/pion/sctp", "github.com/pion/srtp/v3", "github.com/pion/stun/v4", "github.com/pion/turn/v5", "github.com/pion/webrtc/v4",
-	"github.com/pressly/goose/v3", "github.com/prometheus/client_golang", "github.com/rogpeppe/go-internal", "github.com/wneessen/go-mail", "go.uber.org/goleak", "go.uber.org/zap",
+	"github.com/pressly/goose/v3", "github.com/prometheus/client_golang", "github.com/rogpeppe/go-internal", "github.com/thesyncim/gopus", "github.com/wneessen/go-mail", "go.uber.org/goleak", "go.uber.org/zap",
 	"golang.org/x/crypto", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text", "mellium.im/sasl", "mellium.im/xmlstream", "mellium.im/xmpp", "modernc.org/sqlite", "pgregory.net/rapid",
 }
 
