@@ -49,6 +49,7 @@ type Bridge struct {
 	tell     atomic.Pointer[func(api.Event)]
 	paced    paced
 	lateness lateness
+	listener listener
 	held     udp.Pool // what waits in pacers
 
 	applying sync.Mutex // one Apply after the other; held before all other locks
@@ -59,7 +60,7 @@ type Bridge struct {
 
 // New returns a bridge without conferences.
 func New(c Config) *Bridge {
-	return &Bridge{config: c, conferences: make(map[string]*Conference), paced: paced{wake: make(chan struct{}, 1)}}
+	return &Bridge{config: c, conferences: make(map[string]*Conference), paced: paced{wake: make(chan struct{}, 1)}, listener: newListener()}
 }
 
 // Events sets who is told what becomes of conferences. The function must not wait, and must not call the bridge.
@@ -121,9 +122,10 @@ func (b *Bridge) Snapshot() map[string]uint64 {
 
 // Run lets time pass for the conferences until ctx ends.
 func (b *Bridge) Run(ctx context.Context) error {
-	var pacer sync.WaitGroup
-	pacer.Go(func() { b.runPacer(ctx.Done()) })
-	defer pacer.Wait()
+	var beside sync.WaitGroup
+	beside.Go(func() { b.runPacer(ctx.Done()) })
+	beside.Go(func() { b.listener.run(ctx.Done()) })
+	defer beside.Wait()
 	ticker := time.NewTicker(Period)
 	defer ticker.Stop()
 	batch := udp.NewBatch(time.Now())

@@ -30,6 +30,7 @@ type Endpoint struct {
 
 	in  ingress
 	out egress
+	ear ear
 
 	dropped [reasons]atomic.Uint64
 
@@ -62,11 +63,13 @@ const (
 	DropControl               // malformed RTCP, or too much of it (HB8)
 	DropRoom                  // the Leg has no room
 	DropLate                  // what waited for a slow receiver too long
+	DropOpus                  // audio without a level that no level can be found of; it is forwarded
+	DropUnheard               // audio without a level that was too much to find one of; it is forwarded
 	reasons
 )
 
 var dropNames = [reasons]string{"media.rtp", "media.ssrc", "media.budget", "media.payload", "media.sequence", "media.muted",
-	"media.rtx", "media.probe", "media.rtcp", "media.full", "media.late"}
+	"media.rtx", "media.probe", "media.rtcp", "media.full", "media.late", "media.opus", "media.unheard"}
 
 func (d Drop) String() string { return dropNames[d] }
 
@@ -79,7 +82,7 @@ func (e *Endpoint) record(r *event.Recorder) {
 		n := e.dropped[d].Load()
 		if n != e.recorded[d] {
 			line := r.Reject
-			if d == DropProbe || d == DropLate {
+			if d == DropProbe || d == DropLate || d == DropUnheard {
 				line = r.Debug
 			}
 			line(d.String(), e.ID, "endpoint", e.ID, "dropped", n)

@@ -25,6 +25,7 @@ type ingress struct {
 	reported time.Time     // last transport-wide feedback
 	summary  time.Time     // last receiver report
 	voice    voice
+	sounds   limit.Bucket // what is listened to of the endpoint
 	rows     rows
 	bytes    int64 // of all that was RTP
 
@@ -42,6 +43,7 @@ type entry struct {
 func (i *ingress) reset() {
 	i.table = make(map[uint32]entry)
 	i.budget = limit.NewBucket(packetRate)
+	i.sounds = limit.NewBucket(soundRate)
 }
 
 // RTP takes a packet of the endpoint's client, decrypted, which came at a time with a monotonic reading. It keeps a
@@ -144,10 +146,12 @@ func (e *Endpoint) ingest(b *udp.Batch, s *stream, buffer *udp.Buffer, at time.T
 		}
 		s.keep(p)
 	} else {
+		p.primary(&in.red, e.dialect.Load())
 		if level, _, ok := rtp.AudioLevel(p.Extension(p.from.AudioLevel)); ok {
 			in.voice.hear(at.Sub(e.epoch), level, step, p.clock)
+		} else if newest {
+			e.listen(p, step)
 		}
-		p.primary(&in.red, e.dialect.Load())
 		if newest {
 			s.speak(p)
 		}

@@ -221,6 +221,15 @@ func (w *world) pass(d time.Duration) {
 			c.Tick(w.batch)
 		}
 		w.bridge.Pace(w.batch)
+		w.listen()
+	}
+}
+
+// listen has the bridge listen to what waits for that.
+func (w *world) listen() {
+	for l := &w.bridge.listener; len(l.waiting) > 0; {
+		s := <-l.waiting
+		l.hear(&s)
 	}
 }
 
