@@ -33,7 +33,7 @@ import (
 // carrier is what a bridge process carries: the media port, the relay, and the connection of the server that says what is
 // wished. With serve --single-process it lives in the server.
 type carrier struct {
-	id       string // random at each start
+	id       string // another one at each start
 	setup    setup  // with the ports that were bound
 	data     string
 	log      *slog.Logger
@@ -56,7 +56,7 @@ const bridgeCertFile = "bridge-cert.pem"
 
 // openCarrier takes the data directory's place of the bridge and binds all listeners, or none.
 func openCarrier(data string, s setup, log *slog.Logger, level *slog.LevelVar) (_ *carrier, err error) {
-	c := &carrier{id: rand.Text(), setup: s.clone(), data: data, log: log, level: level, registry: prometheus.NewRegistry()}
+	c := &carrier{id: bridgeID(s.Name), setup: s.clone(), data: data, log: log, level: level, registry: prometheus.NewRegistry()}
 	c.events = event.New(log, c.registry, s.Log.Redact)
 	defer func() {
 		if err != nil {
@@ -320,4 +320,12 @@ func listenerOf(a netip.AddrPort) (config.Listener, error) {
 		return config.Listener{}, fmt.Errorf("%v is no address to listen at", a)
 	}
 	return config.Listener{Scheme: "media", Host: a.Addr().Unmap().String(), Port: a.Port()}, nil
+}
+
+// bridgeID is random, behind the name of the node if it has one.
+func bridgeID(name string) string {
+	if name == "" {
+		return rand.Text()
+	}
+	return name + "." + rand.Text()
 }

@@ -22,6 +22,7 @@ type setup struct {
 	Media     []config.Listener `json:"media,omitempty"` // one, or none
 	Relay     []config.Listener `json:"relay,omitempty"` // turn and turns
 	Advertise []netip.Addr      `json:"advertise,omitempty"`
+	Name      string            `json:"name,omitempty"`
 	TCP       bool              `json:"tcp,omitempty"`
 	Capacity  int               `json:"capacity,omitempty"` // packets a second
 
@@ -121,7 +122,7 @@ var errNoAddress = errors.New(`the machine has no address to tell clients: write
 
 // newSetup is what a configuration wishes of the bridge. Without listeners it wishes for none.
 func newSetup(cfg config.Config, cert *certificate, secret string) (setup, error) {
-	s := setup{Advertise: cfg.Advertise, TCP: cfg.Media.TCP, Capacity: cfg.Media.Capacity, Log: cfg.Log}
+	s := setup{Advertise: cfg.Advertise, Name: cfg.Media.Name, TCP: cfg.Media.TCP, Capacity: cfg.Media.Capacity, Log: cfg.Log}
 	for _, l := range cfg.Listen {
 		switch {
 		case l.Scheme == "media":

@@ -89,6 +89,7 @@ func (c *Config) Check() error {
 	if err := component.Check(c.Component, c.Domain, c.RoomsDomain(), "focus."+c.Domain, "auth."+c.Domain, c.CallsDomain(), "upload."+c.Domain); err != nil {
 		errs = append(errs, err)
 	}
+	wrong(len(c.Media.Name) > 32 || strings.Trim(c.Media.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "", "media.name = %q has more than 32 characters, or others than lower-case letters, digits and hyphens", c.Media.Name)
 	wrong(media > 1, "listen has %d media listeners: all media goes through one port; media://:10000 is every address of the machine", media)
 	wrong((c.TLS.Certificate == "") != (c.TLS.Key == ""), "tls.certificate and tls.key go together")
 	wrong(c.TLS.ACME && c.TLS.Certificate != "", "tls.acme and tls.certificate exclude one another")

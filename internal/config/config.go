@@ -98,8 +98,9 @@ type ICE struct {
 
 // Media is how the bridge carries media.
 type Media struct {
-	TCP      bool `help:"media over TCP too, at the port of the media listener, for clients whose network has no UDP"`
-	Capacity int  `help:"packets a second, received and sent, that are all that the bridge can do: its stress is told as a share of them; 0: 100000 for each processor"`
+	Name     string `help:"the beginning of the bridge's id in the addresses of bridge channels, /colibri-ws/NAME.../, by which a balancer before several nodes finds this one: lower-case letters, digits and hyphens; empty: none"`
+	TCP      bool   `help:"media over TCP too, at the port of the media listener, for clients whose network has no UDP"`
+	Capacity int    `help:"packets a second, received and sent, that are all that the bridge can do: its stress is told as a share of them; 0: 100000 for each processor"`
 }
 
 // Limits are those of the process.

@@ -47,6 +47,7 @@ type Parley struct {
 	XMPP, XMPPS, HTTP, HTTPS, Admin string
 	S2S                             string // for other servers
 	Component                       string // for components
+	Agent                           string // for load balancers
 	Media, TURN, TURNS              string // of the bridge
 	Certificate                     string // PEM file
 	options                         ParleyOptions
@@ -222,14 +223,14 @@ func (p *Parley) read(text []byte) error {
 	used := make(map[string]int)
 	for i, l := range p.options.Listen {
 		scheme, _, _ := strings.Cut(l, "://")
-		kind := strings.Replace(scheme, "+insecure", "", 1)
+		kind := strings.NewReplacer("+insecure", "", "+proxy", "").Replace(scheme)
 		if n := used[kind]; n < len(r.Listeners[kind]) {
 			p.options.Listen[i] = scheme + "://" + r.Listeners[kind][n]
 		}
 		used[kind]++
 	}
 	for kind, address := range map[string]*string{
-		"xmpp": &p.XMPP, "xmpps": &p.XMPPS, "s2s": &p.S2S, "component": &p.Component, "http": &p.HTTP, "https": &p.HTTPS, "http+admin": &p.Admin, "media": &p.Media, "turn": &p.TURN, "turns": &p.TURNS,
+		"xmpp": &p.XMPP, "xmpps": &p.XMPPS, "s2s": &p.S2S, "component": &p.Component, "agent": &p.Agent, "http": &p.HTTP, "https": &p.HTTPS, "http+admin": &p.Admin, "media": &p.Media, "turn": &p.TURN, "turns": &p.TURNS,
 	} {
 		if list := r.Listeners[kind]; len(list) > 0 {
 			*address = list[0]
