@@ -4,7 +4,6 @@ package apprtc
 var Pending = []struct{ Row, Missing string }{
 	{"A21", "a host of its own for Collider's side door; below a path of its own it can be put"},
 	{"A24", "the room's capacity is known to the page once somebody was refused for it, and for 15 s"},
-	{"A25", "the page of a room and our web page, two of them alone, are not proven to meet each time; test peers are"},
 	{"A26", "mixed audio: a member hears whoever speaks, one at a time"},
 	{"A26", "a member's mute is not seen: what its client sends then is silence and black, which others get as such"},
 	{"A26", "nicknames are AppRTC_NNNN, not AppRTC-CLIENT: who knows a client's id can speak in its name"},
