@@ -68,15 +68,38 @@ func newPages(files fs.FS, frames []string) (pages, error) {
 	if len(frames) > 0 {
 		ancestors = strings.Join(frames, " ")
 	}
-	p.policy = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; " +
-		"form-action 'self'; frame-ancestors " + ancestors
+	p.policy = policy(ancestors)
 	return p, nil
+}
+
+// policy is the one of content of every page, with who may show it in a frame.
+func policy(ancestors string) string {
+	return "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; " +
+		"form-action 'self'; frame-ancestors " + ancestors
 }
 
 func (p *pages) index(w http.ResponseWriter, r *http.Request) { p.serve(w, r, "index.html") }
 
+// adminPage is that of administrators, which knows nothing until the API has let them in.
+const adminPage = "admin.html"
+
+// admin serves it. Nobody may show it in a frame, whatever holds for rooms.
+func (p *pages) admin(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy("'none'"))
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), display-capture=(), geolocation=()")
+	p.serve(w, r, adminPage)
+}
+
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) {
-	p.serve(w, r, strings.TrimPrefix(r.URL.Path, "/static/"))
+	name := strings.TrimPrefix(r.URL.Path, "/static/")
+	if name == adminPage { // it has its own place, and its own headers
+		http.NotFound(w, r)
+		return
+	}
+	p.serve(w, r, name)
 }
 
 func (p *pages) serve(w http.ResponseWriter, r *http.Request, name string) {

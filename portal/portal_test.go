@@ -184,6 +184,27 @@ func TestFramesOfNamedPages(t *testing.T) {
 	}
 }
 
+// The administrators' page is there with the API alone, as strict as the others, and in nobody's frame.
+func TestAdminPage(t *testing.T) {
+	pages := fstest.MapFS{"index.html": {Data: []byte("page")}, "admin.html": {Data: []byte("administration")}}
+	p := newPortal(t, func(c *Config, parts *Parts) {
+		c.Frames, parts.Page, parts.API = []string{"https://intra.example"}, pages, http.NotFoundHandler()
+	})
+	w := ask(p, "GET", "https://meet.example/admin", "203.0.113.1:1000", nil)
+	h := w.Header()
+	if csp := h.Get("Content-Security-Policy"); w.Code != 200 || w.Body.String() != "administration" || !strings.HasPrefix(csp, "default-src 'self';") || strings.Contains(csp, "unsafe") ||
+		!strings.HasSuffix(csp, "frame-ancestors 'none'") || h.Get("X-Frame-Options") != "DENY" {
+		t.Errorf("%d %v", w.Code, h)
+	}
+	if w := ask(p, "GET", "https://meet.example/static/admin.html", "203.0.113.1:1000", nil); w.Code != 404 {
+		t.Errorf("beside its place: %d", w.Code)
+	}
+	p = newPortal(t, func(_ *Config, parts *Parts) { parts.Page = pages })
+	if w := ask(p, "GET", "https://meet.example/admin", "203.0.113.1:1000", nil); w.Code != 404 {
+		t.Errorf("without the API: %d", w.Code)
+	}
+}
+
 func TestHF13PanicEndsItsRequestOnly(t *testing.T) {
 	p := newPortal(t, func(_ *Config, parts *Parts) {
 		parts.XMPP = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") })

@@ -35,6 +35,7 @@ func (p *Portal) table() http.Handler {
 	if p.parts.API != nil {
 		r.Handle(apiPath+"v1", p.parts.API)
 		r.Handle(apiPath+"v1/*", p.parts.API)
+		read(r, "/admin", p.pages.admin)
 	}
 	if p.parts.Channel != nil {
 		r.Method(http.MethodGet, "/colibri-ws/*", p.parts.Channel)
