@@ -19,6 +19,12 @@ type FastToken struct {
 	Count     int64 // the highest that a client has sent with it (XEP-0484 §3.4), 0 if none
 }
 
+// FastClients is what a list of an account's clients is made from.
+type FastClients interface {
+	// FastClients returns the tokens of all clients of an account, by client, without their seeds.
+	FastClients(ctx context.Context, addr string) ([]FastToken, error)
+}
+
 // FastTokens keeps them. They go with their account, and when its credentials change or it is disabled: who has one may log
 // in.
 type FastTokens interface {

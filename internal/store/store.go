@@ -123,6 +123,7 @@ type Store interface {
 	Rosters
 	Offline
 	FastTokens
+	FastClients
 	Nodes
 	Uploads
 	Pushes

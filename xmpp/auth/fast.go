@@ -193,6 +193,14 @@ func (s *Server) client(u *user, id string) string {
 	return hex.EncodeToString(s.mac(sha256.New, s.secret, "client\x00", u.name, "\x00", id)[:16])
 }
 
+// Device is what the store knows the client of a login by, from the id of its user-agent (XEP-0388 §2.3); "" if it has not said one.
+func (s *Server) Device(id Identity, client string) string {
+	if client == "" || len(client) > longestID || id.Anonymous || id.Claims != nil {
+		return ""
+	}
+	return s.client(&user{name: string(id.Addr)}, client)
+}
+
 // fastText makes a token of what the store has of it and of the server's secret.
 func (s *Server) fastText(addr, client string, t *store.FastToken) string {
 	sum := s.mac(sha256.New, s.secret, "fast\x00", addr, "\x00", client, "\x00", t.Mechanism, "\x00", string(t.Seed))

@@ -121,7 +121,7 @@ func (n *negotiation) bindInline(r *request) (s *Session, bound string, err erro
 		}
 	}
 	s = n.session(full)
-	s.modern = true
+	s.modern, s.device = true, n.srv.auth.Device(n.identity, r.client)
 	enable := r.bind.Child("enable", NSResumption)
 	answer := ""
 	if enable.Ok() {

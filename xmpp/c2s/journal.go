@@ -118,13 +118,14 @@ type identity struct {
 	ID           string        // of XEP-0198
 	Keep         time.Duration // ns
 	Attends      bool          `json:",omitempty"`
+	Device       string        `json:",omitempty"`
 }
 
 // appendSession appends all of a session: the identity as JSON behind its length, the client's h, our h, the stanzas behind
 // it that are handled, and the entries of the queue by what number returns for them. Called with mu held.
 func (s *Session) appendSession(dst []byte, number func(*entry) uint64) []byte {
 	who, err := json.Marshal(identity{
-		s.addr, s.guest, s.claims, s.source, s.room, s.prefix, s.sm.id, s.sm.keep, s.attends.Load(),
+		s.addr, s.guest, s.claims, s.source, s.room, s.prefix, s.sm.id, s.sm.keep, s.attends.Load(), s.device,
 	})
 	if err != nil { // a date beyond the year 9999: such a token is not worth a session
 		who = nil

@@ -120,6 +120,7 @@ func (srv *Server) readSession(f *journal.Fields) *Session {
 		srv: srv, addr: who.Addr, guest: who.Guest, claims: who.Claims, source: who.Source, room: who.Room, prefix: who.Tenant,
 		sm: &resumption{id: who.ID, keep: who.Keep},
 	}
+	s.device = who.Device
 	s.attends.Store(who.Attends)
 	s.sm.acked, s.handled.count = f.Count(), f.Count()
 	for n := f.Number(); n > 0 && !f.Bad; n-- {

@@ -24,6 +24,7 @@ type Session struct {
 	room   string // the room that the connection's URL named
 	prefix string // the tenant that the connection's URL named
 	modern bool   // bound by XEP-0386
+	device string // stands for the client's installation, as in store.FastToken; "" if it has not said which it is
 
 	// recv is held while a packet of the client is handled, so that a new connection takes over between two packets. It
 	// guards what follows.
@@ -60,6 +61,12 @@ func (s *Session) Guest() bool { return s.guest }
 
 // Source returns the address that limits count the client as.
 func (s *Session) Source() netip.Addr { return s.source }
+
+// Device stands for the installation of the client, as the tokens do that it logs in with (XEP-0484); "": it is not known.
+func (s *Session) Device() string { return s.device }
+
+// Away reports that the client has no connection, and may come back.
+func (s *Session) Away() bool { return s.current() == nil }
 
 // Claims returns what the client's token says, nil if it has none.
 func (s *Session) Claims() *token.Claims { return s.claims }

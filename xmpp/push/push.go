@@ -128,6 +128,22 @@ func (s *Service) Forget(account wire.Addr) {
 	delete(s.accounts, account)
 }
 
+// Of returns where the clients of an account are to be told.
+func (s *Service) Of(account wire.Addr) []store.Push {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var list []store.Push
+	for _, t := range s.accounts[account] {
+		list = append(list, t.Push)
+	}
+	return list
+}
+
+// Disable forgets the nodes that a session of an account asked for last. It waits for the store.
+func (s *Service) Disable(session wire.Addr) error {
+	return s.disable(session.Bare(), func(t *target) bool { return t.Session == string(session) })
+}
+
 // dropLocked ends what waits for a target. Called with mu held.
 func (s *Service) dropLocked(t *target) {
 	delete(s.flights, t.flight)

@@ -37,6 +37,36 @@ func (s *db) FastTokens(ctx context.Context, addr, client string) (list []store.
 	return list, nil
 }
 
+// FastClients implements store.FastClients.
+func (s *db) FastClients(ctx context.Context, addr string) (list []store.FastToken, err error) {
+	if !isKey(addr) {
+		return nil, nil
+	}
+	err = s.use(ctx, "fast clients", func() error {
+		list = nil
+		rows, err := s.reader.QueryContext(ctx, `
+			SELECT client, fresh, mechanism, issued, expires, count FROM fast_token WHERE addr = $1 ORDER BY client, fresh DESC`, addr)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			t := store.FastToken{Addr: addr}
+			var issued, expires int64
+			if err := rows.Scan(&t.Client, &t.Fresh, &t.Mechanism, &issued, &expires, &t.Count); err != nil {
+				return err
+			}
+			t.Issued, t.Expires = fromMillis(issued), fromMillis(expires)
+			list = append(list, t)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
 // AddFastToken implements store.FastTokens.
 func (s *db) AddFastToken(ctx context.Context, t store.FastToken, clients int) error {
 	if !isKey(t.Client) || !isKey(t.Mechanism) || len(t.Seed) == 0 {

@@ -150,3 +150,25 @@ func TestHA8FastTokensEndWithThePassword(t *testing.T) {
 		}
 	})
 }
+
+// The list of an account's clients has no secrets in it.
+func TestFastClients(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *db) {
+		ctx := newJuliet(t, s)
+		for _, client := range []string{"tablet", "phone"} {
+			if err := s.AddFastToken(ctx, fastToken(client, "one"), 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := s.FastClients(ctx, "juliet@localhost")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []store.FastToken{fastToken("phone", ""), fastToken("tablet", "")}
+		want[0].Seed, want[1].Seed = nil, nil
+		equal(t, "clients", got, want)
+		if got, err := s.FastClients(ctx, "romeo@localhost"); err != nil || len(got) != 0 {
+			t.Errorf("of somebody else: %v %v", got, err)
+		}
+	})
+}
