@@ -27,6 +27,7 @@ func (s *server) offerAPI(parts *portal.Parts, calls *focus.Focus, logins *auth.
 				relay.End(user)
 			}
 		},
+		Rosters: s.host, Devices: devices{s},
 		Recorder: s.recorder, Log: s.log,
 	}
 	if s.records != nil {

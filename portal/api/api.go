@@ -101,6 +101,9 @@ type Parts struct {
 	Services func(user string) []turn.Service
 	EndRelay func(user string)
 
+	Rosters Rosters // nil: nobody has contacts
+	Devices Devices // nil: none is shown
+
 	Calls Calls // nil: no records of calls are kept
 
 	Live Live // where a function is nil, that is not shown
@@ -149,6 +152,8 @@ func New(cfg Config, parts Parts) *API {
 		a.huma.UseMiddleware(a.door)
 		a.addLogins()
 		a.addOpenID()
+		a.addContacts()
+		a.addDevices()
 		a.addTokens()
 		a.addRelay()
 		a.addRooms()

@@ -49,6 +49,7 @@ type world struct {
 	ended   []string // users of the relay
 	samples int      // that were made
 	house   *house
+	crowd   *crowd
 	at      *oidctest.Provider // of the walks; nil: there is none
 }
 
@@ -64,7 +65,7 @@ var pencil = sync.OnceValue(func() []store.Credential {
 func newWorld(t testing.TB, change func(*Config, *Parts)) *world {
 	t.Helper()
 	ctx := context.Background()
-	w := &world{TB: t, log: new(strings.Builder), house: newHouse()}
+	w := &world{TB: t, log: new(strings.Builder), house: newHouse(), crowd: newCrowd()}
 	var err error
 	if w.store, err = sqlstore.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "parley.db"), sqlstore.Options{}); err != nil {
 		t.Fatal(err)
@@ -126,6 +127,7 @@ func newWorld(t testing.TB, change func(*Config, *Parts)) *world {
 			defer w.mu.Unlock()
 			w.ended = append(w.ended, user)
 		},
+		Rosters: w.crowd, Devices: w.crowd,
 		Rooms: w.house, RoomsAt: "rooms.example", Door: func(o *muc.Occupant) string { return "by " + o.Nick },
 		Call:  func(room wire.Addr) (Call, bool) { return Call{Gate: "sfu", Members: 2}, room == "d@rooms.example" },
 		Calls: keptIn(t, w.store),

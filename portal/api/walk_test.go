@@ -15,6 +15,7 @@ import (
 	"parley/internal/store"
 	"parley/internal/token"
 	"parley/portal/oidc"
+	"parley/xmpp/wire"
 )
 
 // described is the description as a client reads it.
@@ -80,6 +81,11 @@ var samples = map[string]struct{ path, body string }{
 	"begin-openid":       {"/auth/oidc/begin", `{}`},
 	"finish-openid":      {"/auth/oidc/finish", ``}, // filled in, as the next
 	"link-identity":      {"/me/identities", ``},
+	"list-contacts":      {"/me/contacts", ``},
+	"set-contact":        {"/me/contacts/carl@example.org", `{"name":"Carl","groups":["Friends"]}`},
+	"remove-contact":     {"/me/contacts/", ``}, // filled in, as the next
+	"end-device":         {"/me/devices/", ``},
+	"list-devices":       {"/me/devices", ``},
 	"list-identities":    {"/me/identities", ``},
 	"unlink-identity":    {"/me/identities/", ``}, // filled in
 	"list-accounts":      {"/accounts", ``},
@@ -187,6 +193,12 @@ func (w *world) sample(operation, key string) (path, body string) {
 		}
 	case "finish-openid", "link-identity":
 		body = w.consented(w.at, fresh, "of-"+fresh)
+	case "remove-contact":
+		_, err := w.crowd.SetContact(ctx, wire.Addr(w.whose(key)), store.Contact{Addr: fresh + "@example.org"}, false)
+		must(err)
+		path += fresh + "@example.org"
+	case "end-device":
+		path += w.crowd.connect(wire.Addr(w.whose(key)))
 	case "unlink-identity":
 		who := oidc.Identity{Issuer: "https://login.example", Subject: fresh}
 		must(w.store.LinkIdentity(ctx, store.Identity{ID: who.ID(), Addr: w.whose(key), Issuer: who.Issuer, Subject: fresh}, 1000))
@@ -365,7 +377,7 @@ func TestHostileStringsAreRefused(t *testing.T) {
 					switch p.In {
 					case "path":
 						at := Prefix + strings.ReplaceAll(path, "{"+p.Name+"}", s)
-						at = strings.NewReplacer("{app}", "some", "{key}", strings.Repeat("A", 26), "{hook}", strings.Repeat("A", 26), "{identity}", strings.Repeat("A", 26), "{meeting}", strings.Repeat("A", 26), "{guest}", strings.Repeat("A", 26)).Replace(at)
+						at = strings.NewReplacer("{app}", "some", "{key}", strings.Repeat("A", 26), "{hook}", strings.Repeat("A", 26), "{identity}", strings.Repeat("A", 26), "{device}", strings.Repeat("A", 26), "{meeting}", strings.Repeat("A", 26), "{guest}", strings.Repeat("A", 26)).Replace(at)
 						refused(s, p.Name, w.ask(method, strings.TrimPrefix(at, Prefix), who, body))
 					case "query":
 						if p.Name != "after" { // any place in a list is one
