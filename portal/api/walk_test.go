@@ -376,6 +376,9 @@ func TestHostileStringsAreRefused(t *testing.T) {
 				for _, p := range op.Parameters {
 					switch p.In {
 					case "path":
+						if _, err := contact(s); p.Name == "contact" && err == nil {
+							continue // somebody's address, if a strange one
+						}
 						at := Prefix + strings.ReplaceAll(path, "{"+p.Name+"}", s)
 						at = strings.NewReplacer("{app}", "some", "{key}", strings.Repeat("A", 26), "{hook}", strings.Repeat("A", 26), "{identity}", strings.Repeat("A", 26), "{device}", strings.Repeat("A", 26), "{meeting}", strings.Repeat("A", 26), "{guest}", strings.Repeat("A", 26)).Replace(at)
 						refused(s, p.Name, w.ask(method, strings.TrimPrefix(at, Prefix), who, body))
@@ -398,7 +401,7 @@ func TestHostileStringsAreRefused(t *testing.T) {
 						var with map[string]any
 						json.Unmarshal([]byte(body), &with)
 						with[name] = json.RawMessage(quoted)
-						if slices.Contains(texts, name) && !(name == "name" && op.OperationID != "make-room-token" && op.OperationID != "invite") || name == "user" && op.OperationID == "log-in" {
+						if slices.Contains(texts, name) && !(name == "name" && op.OperationID != "make-room-token" && op.OperationID != "invite" && op.OperationID != "set-contact") || name == "user" && op.OperationID == "log-in" {
 							continue
 						}
 						if name == "room" && s == "*" && op.OperationID == "make-room-token" || name == "token" || name == "refresh_token" {
