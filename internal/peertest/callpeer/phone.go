@@ -3,6 +3,7 @@ package callpeer
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type Options struct {
 	Sources  bool   // SSRCs are signalled (XEP-0339); Dino does not
 	Name     string // of its sources in what it sends: NAME-a0 and NAME-v0; "": ROOM's own member must be named so for peers to find them
 	Levels   bool   // packets of audio say how loud they are (RFC 6464)
+	Words    bool   // its voice is somebody's words, while it is told to Speak
 	ListenTo bool   // sends nothing
 	OneWay   bool   // it only sends in the session that it calls with
 	Attends  bool   // that too, and it knows conferences that bring it each stream in a session of its own (XEP-0521)
@@ -41,6 +43,7 @@ type Phone struct {
 	role   jingle.Role
 	ids    int
 	brings []*Brought
+	speaks atomic.Bool
 }
 
 // New returns a phone of a client that is logged in.

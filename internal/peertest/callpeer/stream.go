@@ -12,6 +12,7 @@ import (
 	pwebrtc "github.com/pion/webrtc/v4"
 
 	"parley/internal/peertest/jitsipeer"
+	"parley/internal/peertest/words"
 )
 
 const levelURI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
@@ -175,6 +176,10 @@ func (p *Phone) send(l *leg, s *stream) {
 	if s.kind == "video" {
 		every, step, height, name = 50*time.Millisecond, 4500, 360, p.Name+"-v0"
 	}
+	var said [][]byte
+	if p.Words && height == 0 {
+		said, _ = words.Packets(p.T, "voice")
+	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	packet := rtp.Packet{Header: rtp.Header{Version: 2, Marker: height != 0, SequenceNumber: uint16(rand.Uint32N(1000)), Timestamp: rand.Uint32()}}
@@ -185,6 +190,9 @@ func (p *Phone) send(l *leg, s *stream) {
 		case <-tick.C:
 		}
 		packet.Payload = jitsipeer.Stamped(name, n, height)
+		if said != nil && p.speaks.Load() {
+			packet.Payload = jitsipeer.StampedSound(name, n, said[n%uint32(len(said))])
+		}
 		if p.Levels && height == 0 {
 			for _, x := range s.sender.GetParameters().HeaderExtensions {
 				if x.URI == levelURI {
@@ -199,6 +207,9 @@ func (p *Phone) send(l *leg, s *stream) {
 		packet.Timestamp += step
 	}
 }
+
+// Speak has a phone with Words speak, or be silent.
+func (p *Phone) Speak(on bool) { p.speaks.Store(on) }
 
 // Hears waits until packets of a medium come that the stamp says are of a source; "" for any.
 func (p *Phone) Hears(kind, source string) {
