@@ -258,7 +258,9 @@ func (e *Endpoint) aim(c *Conference) {
 		}
 		if s.paused {
 			s.stop()
-			out.pacer.purge(s)
+			if out.pacer.purge(s) {
+				s.voids(b.Now)
+			}
 			continue
 		}
 		index, spatial, ok := s.source.levels.choose(s.want.height)

@@ -91,3 +91,57 @@ func TestAProbeKeepsTheOrder(t *testing.T) {
 		}
 	}
 }
+
+// What was let go of while it waited is not sent again, however often it is asked for; what comes after it is.
+func TestWhatWasLetGoOfIsNotSentAgain(t *testing.T) {
+	for name, release := range map[string]func(b *Endpoint, s *slot, w *world){
+		"too much waits": func(b *Endpoint, s *slot, w *world) { b.out.shed(w.now) },
+		"paused": func(b *Endpoint, s *slot, w *world) {
+			w.assume("b", 30_000)
+			w.pass(Period)
+			if !s.paused {
+				t.Fatal("the slot is not paused")
+			}
+			w.assume("b", -1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.join("a", nil, videoSource("a-v0", 2000, 1))
+			b := w.join("b", nil)
+			w.wants("b", -1)
+			cam := &camera{w: w, id: "a", ssrc: 2000, packets: 30}
+			cam.frame(true)
+			b.out.pacer.rate = 1_000_000
+			cam.frame(false) // most of it waits
+			next := b.out.slots[2000].order.Next()
+			left := w.legs["b"].of(2000)
+			first := left[len(left)-1].Sequence() + 1
+			if next-first < 10 {
+				t.Fatalf("%d packets wait", next-first)
+			}
+			release(b, b.out.slots[2000], w)
+			w.pass(Period)
+			cam.frame(true)
+			for range 20 {
+				b.out.pacer.rate = 50_000_000
+				w.pass(5 * time.Millisecond)
+			}
+			ask := func(seq uint16) int {
+				before := len(w.legs["b"].of(2010))
+				b.out.pacer.rate = 50_000_000
+				w.control("b", rtp.AppendNACK(nil, 9, 2000, []uint16{seq}))
+				return len(w.legs["b"].of(2010)) - before
+			}
+			for seq := first; seq != next; seq++ {
+				if ask(seq) != 0 {
+					t.Fatalf("%d was sent again", seq)
+				}
+			}
+			left = w.legs["b"].of(2000)
+			if seq := left[len(left)-1].Sequence(); int16(seq-next) < 0 || ask(seq) != 1 {
+				t.Errorf("%d, after %d, was not sent again", seq, next)
+			}
+		})
+	}
+}

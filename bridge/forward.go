@@ -157,7 +157,7 @@ func renumber(payload []byte, k kind, note uint32) {
 // holds egress.mu.
 func (s *slot) repair(b *udp.Batch, leg Leg, d *dialect, seq uint16) (size int) {
 	o, ok := s.order.Origin(seq)
-	if !ok || !o.Sent {
+	if !ok || !o.Sent || s.isVoid(seq, b.Now) {
 		return 0
 	}
 	st := s.origin(o.Stream)

@@ -115,7 +115,7 @@ func (o *egress) commit(b *udp.Batch, leg Leg, s *slot, room []byte, w *rtp.Writ
 	if class == ordinary {
 		p.bytes += w.Size
 		if most := min(max(p.rate*int64(heldFor)/int64(time.Second)/8, heldLeast), heldMost); int64(p.bytes) > most {
-			o.shed()
+			o.shed(b.Now)
 		}
 	}
 	s.receiver.pace()
@@ -172,19 +172,20 @@ func (o *egress) send(b *udp.Batch, leg Leg, h *held) {
 
 // shed lets go of all media that wait: they would come too late. Their slots go on with a key frame, of a lower layer as soon as
 // the budget is known.
-func (o *egress) shed() {
+func (o *egress) shed(now time.Time) {
 	p := &o.pacer
 	for q := &p.queues[ordinary]; !q.empty(); {
 		h := q.pop()
 		h.slot.receiver.drop(DropLate)
 		h.slot.stop()
+		h.slot.voids(now)
 		h.buffer.Release()
 	}
 	p.bytes = 0
 }
 
-// purge lets go of what waits for a slot; for all of them if it is nil.
-func (p *pacer) purge(s *slot) {
+// purge lets go of what waits for a slot; for all of them if it is nil. It reports that something did.
+func (p *pacer) purge(s *slot) (some bool) {
 	for class := range p.queues {
 		q := &p.queues[class]
 		kept := q.list[:0]
@@ -193,6 +194,7 @@ func (p *pacer) purge(s *slot) {
 				if priority(class) == ordinary {
 					p.bytes -= h.written.Size
 				}
+				some = true
 				h.buffer.Release()
 				continue
 			}
@@ -201,6 +203,17 @@ func (p *pacer) purge(s *slot) {
 		clear(q.list[len(kept):])
 		q.list, q.head = kept, 0
 	}
+	return some
+}
+
+// voids notes that packets were let go of that have their numbers already. The receiver asks for them, and gets none of them:
+// the slot goes on with a key frame, and there was no room for what is before it.
+func (s *slot) voids(now time.Time) { s.void, s.voidAt = s.order.Next(), now }
+
+// isVoid says that a number is from before that. It is so for as long as streams keep packets.
+func (s *slot) isVoid(seq uint16, now time.Time) bool {
+	next := s.order.Next()
+	return now.Sub(s.voidAt) < storedFor && next-seq > next-s.void
 }
 
 // waits reports that something is still to be done in the next tick of Bridge.Pace.

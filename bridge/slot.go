@@ -58,8 +58,10 @@ type slot struct {
 
 	again   *again // nil: nothing was asked for yet
 	nacks   limit.Bucket
-	repairs uint16 // sequence number of the next retransmission
-	padded  bool   // the SSRC of retransmissions was used though no media was sent
+	repairs uint16    // sequence number of the next retransmission
+	void    uint16    // numbers before this may be of packets that were let go of while they waited
+	voidAt  time.Time // when they were
+	padded  bool      // the SSRC of retransmissions was used though no media was sent
 	recent  [recentStreams]recent
 	newest  int // of recent
 }
