@@ -21,7 +21,7 @@ type Events interface {
 // Listen wraps a TCP listener. A connection from one of the balancers is accepted when its header has come, and has the address that
 // is in it as its remote one. Close waits for everything that Listen has started.
 func Listen(l net.Listener, balancers []netip.Prefix, events Events) net.Listener {
-	p := &listener{Listener: l, balancers: balancers, events: events, ready: make(chan net.Conn), failed: make(chan error, 1), free: make(chan struct{}, most)}
+	p := &listener{Listener: l, balancers: balancers, events: events, ready: make(chan net.Conn), failed: make(chan error), free: make(chan struct{}, most)}
 	p.open, p.end = context.WithCancel(context.Background())
 	p.group.Go(p.run)
 	return p
@@ -32,7 +32,7 @@ type listener struct {
 	balancers []netip.Prefix
 	events    Events
 	ready     chan net.Conn
-	failed    chan error    // the listener's end
+	failed    chan error    // what Accept said, for who asks next
 	free      chan struct{} // places for those whose header is waited for
 	open      context.Context
 	end       func()
@@ -45,8 +45,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	case c := <-l.ready:
 		return c, nil
 	case err := <-l.failed:
-		l.failed <- err // for who asks next
 		return nil, err
+	case <-l.open.Done():
+		return nil, net.ErrClosed
 	}
 }
 
@@ -61,9 +62,13 @@ func (l *listener) Close() error {
 func (l *listener) run() {
 	for {
 		c, err := l.Listener.Accept()
-		if err != nil {
-			l.failed <- err
-			return
+		if err != nil { // such as too many open files, which passes: who accepts knows what to do
+			select {
+			case l.failed <- err:
+				continue
+			case <-l.open.Done():
+				return
+			}
 		}
 		from := addr(c)
 		tcp, ok := c.(*net.TCPConn)
