@@ -27,12 +27,14 @@ func TestV20V21HAProxyTakesTheFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeCertificate(t, filepath.Join(dir, "certs", "meet.pem"))
-	geo, err := os.ReadFile(shipped + "haproxy/geo.map")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "geo.map"), geo, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"geo.map", "bridges.map"} {
+		text, err := os.ReadFile(shipped + "haproxy/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for file, name := range map[string]string{"single.cfg": "lb1", "regions.cfg": "eu1"} {
 		text, err := os.ReadFile(shipped + "haproxy/" + file)

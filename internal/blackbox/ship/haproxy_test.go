@@ -20,18 +20,26 @@ import (
 
 const shipped = "../../../docker/"
 
-// node starts one with HTTP alone.
+// node starts one behind balancers.
 func node(t *testing.T) *peertest.Parley {
 	t.Helper()
 	return peertest.StartParley(t, peertest.ParleyOptions{
-		Listen: []string{"http://127.0.0.1:0"}, Args: []string{"--limits=off"}, Config: "[http]\nproxies = [\"127.0.0.0/8\"]\n",
+		Listen: []string{"http://127.0.0.1:0", "xmpp+proxy://127.0.0.1:0", "agent://127.0.0.1:0"}, Args: []string{"--limits=off"},
+		Config: "balancers = [\"127.0.0.1/32\"]\n[http]\nproxies = [\"127.0.0.0/8\"]\n",
 	})
+}
+
+// at is where a node takes HTTP and answers agents, as the configuration of HAProxy has it.
+func at(n *peertest.Parley) string {
+	_, port, _ := net.SplitHostPort(n.Agent)
+	return n.HTTP + " check agent-port " + port
 }
 
 // balancer is an HAProxy.
 type balancer struct {
 	*testing.T
 	addr  string
+	xmpp  string
 	admin string // path of its socket
 }
 
@@ -59,7 +67,7 @@ func balancers(t *testing.T, file string, names [2]string, pairs ...string) (lis
 		t.Fatal(err)
 	}
 	for try := 0; ; try++ {
-		ports := freePorts(t, 4)
+		ports := freePorts(t, 10)
 		ok := true
 		for i, name := range names {
 			dir, err := os.MkdirTemp("", "lb") // short: it holds a socket
@@ -67,11 +75,13 @@ func balancers(t *testing.T, file string, names [2]string, pairs ...string) (lis
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
-			b := &balancer{T: t, addr: ports[i], admin: filepath.Join(dir, "s")}
+			b := &balancer{T: t, addr: ports[i], xmpp: ports[4+3*i], admin: filepath.Join(dir, "s")}
 			all := append([]string{
 				"frontend plain\n\tbind :80\n\thttp-request redirect scheme https\n", "",
 				"bind :443 ssl crt /etc/haproxy/certs/ alpn h2,http/1.1", "bind " + ports[i] + "\n\thttp-response set-header X-Test-Node %s",
 				"/run/haproxy/admin.sock", b.admin, "maxconn 50000", "maxconn 500", "meet.example.org", "localhost",
+				"bind :5222", "bind " + ports[4+3*i], "bind :5223", "bind " + ports[5+3*i], "bind :5269", "bind " + ports[6+3*i],
+				"/etc/haproxy/bridges.map", shipped + "haproxy/bridges.map",
 				"peer " + names[0] + " 10.0.0.11:10000", "peer " + names[0] + " " + ports[2],
 				"peer " + names[1] + " 10.0.0.12:10000", "peer " + names[1] + " " + ports[3],
 				"peer " + names[1] + " 10.2.0.11:10000", "peer " + names[1] + " " + ports[3],
@@ -200,13 +210,27 @@ func (b *balancer) up(backend string, nodes ...string) {
 	})
 }
 
+// state is what the balancer has of a server, such as UP or DRAIN.
+func (b *balancer) state(backend, server string) string {
+	b.Helper()
+	for line := range strings.SplitSeq(b.tell("show stat"), "\n") {
+		if f := strings.Split(line, ","); len(f) > 17 && f[0] == backend && f[1] == server {
+			state, _, _ := strings.Cut(f[17], " ")
+			return state
+		}
+	}
+	return ""
+}
+
 func single(t *testing.T) (list [2]*balancer, nodes [2]*peertest.Parley) {
 	t.Helper()
 	peertest.Need(t, "haproxy")
 	nodes = [2]*peertest.Parley{node(t), node(t)}
-	list = balancers(t, "single.cfg", [2]string{"lb1", "lb2"}, "10.0.1.1:8080", nodes[0].HTTP, "10.0.1.2:8080", nodes[1].HTTP)
+	list = balancers(t, "single.cfg", [2]string{"lb1", "lb2"}, "10.0.1.1:8080 check", at(nodes[0]), "10.0.1.2:8080 check", at(nodes[1]),
+		"10.0.1.1:5222 check", nodes[0].XMPP+strings.TrimPrefix(at(nodes[0]), nodes[0].HTTP), "10.0.1.2:5222 check", nodes[1].XMPP+strings.TrimPrefix(at(nodes[1]), nodes[1].HTTP))
 	for _, b := range list {
 		b.up("shards", "s1", "s2")
+		b.up("xmpp", "s1", "s2")
 	}
 	return list, nodes
 }
@@ -245,8 +269,11 @@ func TestV20RoomsHaveOneNode(t *testing.T) {
 	open := peertest.DialWS(t, lbs[0].addr, "localhost", "/xmpp-websocket?room="+of[0])
 	open.Login("", "")
 	open.Bind("").Ping()
+	if _, err := nodes[0].Command("", "drain"); err != nil {
+		t.Fatal(err)
+	}
 	for _, b := range lbs {
-		b.tell("set server shards/s1 state drain")
+		b.until("it is told that s1 drains", func() bool { return b.state("shards", "s1") == "DRAIN" })
 	}
 	for _, b := range lbs {
 		b.knows(of[0])
@@ -266,6 +293,14 @@ func TestV20RoomsHaveOneNode(t *testing.T) {
 		t.Errorf("a second member: %s by %s", res.Status, res.Header.Get("X-Test-Node"))
 	}
 
+	if _, err := nodes[0].Command("", "drain", "--undo"); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range lbs {
+		b.until("it is told that s1 is ready", func() bool { return b.state("shards", "s1") == "UP" })
+	}
+	open.Ping()
+
 	nodes[0].Kill()
 	lbs[1].until("the room opens on the other node", func() bool {
 		node, res := lbs[1].ask("127.0.0.1", "/"+of[0])
@@ -283,7 +318,7 @@ func TestV21RoomsFollowTheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	nodes := map[string]*peertest.Parley{eu: node(t), us: node(t)}
-	lbs := balancers(t, "regions.cfg", [2]string{"eu1", "us1"}, "10.0.1.1:8080", nodes[eu].HTTP, "10.2.1.1:8080", nodes[us].HTTP, "/etc/haproxy/geo.map", geo)
+	lbs := balancers(t, "regions.cfg", [2]string{"eu1", "us1"}, "10.0.1.1:8080 check", at(nodes[eu]), "10.2.1.1:8080 check", at(nodes[us]), "/etc/haproxy/geo.map", geo)
 	for _, b := range lbs {
 		b.up("be_eu", "eu-s1", "us-s1")
 		b.up("be_us", "eu-s1", "us-s1")
@@ -308,4 +343,45 @@ func TestV21RoomsFollowTheFirst(t *testing.T) {
 		node, res := lbs[0].ask(us, "/room-later")
 		return res != nil && res.StatusCode == http.StatusOK && node == "eu-s1"
 	})
+}
+
+// Bridge channels go to the node that is named by the bridge's id, whatever else the request says.
+func TestV23BridgeChannelsFindTheirNode(t *testing.T) {
+	lbs, _ := single(t)
+	for i := range 8 {
+		for _, node := range []string{"s1", "s2"} {
+			got, res := lbs[i%2].ask("127.0.0.1", fmt.Sprintf("/colibri-ws/%s.ABC%d/conference/endpoint?pwd=x&room=r%d", node, i, i), "X-Room", "x")
+			if res == nil || got != node {
+				t.Errorf("the channel of %s's bridge: %q", node, got)
+			}
+		}
+	}
+	if _, res := lbs[0].ask("127.0.0.1", "/colibri-ws/another/conference/endpoint?pwd=x"); res == nil || res.Header.Get("X-Test-Node") == "" {
+		t.Error("the channel of an unknown bridge is not answered")
+	}
+}
+
+// A node behind HAProxy knows the addresses of clients of XMPP, by which its limits go. What somebody says who is no balancer is not
+// believed.
+func TestV20XMPPHasTheAddressesOfClients(t *testing.T) {
+	lbs, nodes := single(t)
+	logged := func(text string) func() bool {
+		return func() bool { return strings.Contains(nodes[0].Log()+nodes[1].Log(), text) }
+	}
+	for i, b := range lbs {
+		source := fmt.Sprintf("127.0.0.%d", 77+i)
+		c := peertest.DialFrom(t, source, b.xmpp, "localhost")
+		c.Open()
+		c.Send("<!-- -->")
+		b.until("a client that does what it must not is known by its address", logged("remote="+source+" "))
+	}
+	for i, n := range nodes {
+		source := fmt.Sprintf("127.0.0.%d", 87+i)
+		c := peertest.DialFrom(t, source, n.XMPP, "localhost")
+		c.Raw("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\x00\x01\x00\x02")
+		lbs[i].until("a stranger with a header is refused under its own address", logged("remote="+source+" "))
+	}
+	if logged("192.0.2.1")() {
+		t.Error("a stranger is believed")
+	}
 }
