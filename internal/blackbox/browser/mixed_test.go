@@ -11,7 +11,7 @@ func doors(t *testing.T) *server {
 	t.Helper()
 	need(t)
 	p := peertest.StartParley(t, peertest.ParleyOptions{
-		Config: "[apprtc]\nenabled = true\nauth = 'none'\n",
+		Config: "[apprtc]\nenabled = true\nauth = 'none'\n[roomserver]\nenabled = true\nauth = 'none'\np2p_return = '1s'\n",
 		Listen: []string{"http://127.0.0.1:0", "turn://127.0.0.1:0", "media://127.0.0.1:0"},
 	})
 	w := newWire(t, p.HTTP)
@@ -28,3 +28,7 @@ func TestOurPageAndAPageOfAppRTC(t *testing.T) {
 		}
 	}
 }
+
+// TestThreeDoorsInOneRoom: our page, a client of the RoomServer protocol and a page of AppRTC see and hear one another as each can, and
+// who goes is missed by the others (R24, A25, A26).
+func TestThreeDoorsInOneRoom(t *testing.T) { doors(t).run(t, "mixed", "three") }

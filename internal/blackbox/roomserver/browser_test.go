@@ -31,6 +31,8 @@ func TestR24_ABrowserThatBehavesAsTheSDKDoes(t *testing.T) {
 		switch r.URL.Path {
 		case "/":
 			w.Write(sdk)
+		case "/roomserver.js":
+			http.ServeFile(w, r, "../../peertest/browser/roomserver.js")
 		case "/result":
 			var m map[string]any
 			if err := json.NewDecoder(r.Body).Decode(&m); err != nil {

@@ -1,7 +1,11 @@
-// People who come by different doors meet in one room: our page and the page of an AppRTC room.
+// People who come by different doors meet in one room: our page, the page of an AppRTC room, a client of the RoomServer protocol.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { newRoom } from './drive.mjs';
 
-// pictures: small, ten times a second; many tests share few cores.
+const patience = 90_000; // many tests share few cores
+
+// Pictures are small, ten times a second.
 const query = 'video=maxWidth=320,maxHeight=180,maxFrameRate=10';
 
 // A page keeps its connections to itself: they are noted as they are made. Called before the page's scripts.
@@ -39,16 +43,81 @@ class AppRTC {
 		});
 	}
 
+	/** shows waits until its picture is one of such a shape. */
+	async shows(shape, what) {
+		for (const deadline = Date.now() + patience; ;) {
+			const { width, height } = await this.come();
+			if (width && shape(width / height)) return;
+			if (Date.now() > deadline) throw new Error(`${this.name} does not see ${what}, but ${width}×${height}`);
+			await new Promise((resolve) => { setTimeout(resolve, 200); });
+		}
+	}
+
 	/** perceives waits until picture and sound go on. */
 	perceives() {
 		return goOn(`${this.name} sees and hears`, () => this.come());
 	}
 }
 
+const sdk = fs.readFileSync(new URL('roomserver.js', import.meta.url), 'utf8');
+
+/** Member is somebody with a client of the RoomServer protocol, which has a connection for each of the others. Its camera is narrow. */
+class Member {
+	static async enter(browser, room, uid) {
+		const person = await browser.person(uid);
+		await person.open('/page.json');
+		await person.tab.evaluate(sdk);
+		await person.tab.evaluate(async ([id, name]) => {
+			const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+			navigator.mediaDevices.getUserMedia = () => real({ audio: true, video: { width: { exact: 240 }, height: { exact: 180 }, frameRate: 10 } });
+			const gates = globalThis.gates = [];
+			const client = globalThis.client = new globalThis.RoomServerClient(`${location.origin.replace('http', 'ws')}/rs/ws`, id, name);
+			const take = client.take.bind(client);
+			client.take = (m) => {
+				if (m.cmd === 'notifyGate') gates.push(m.gate);
+				return take(m);
+			};
+			const connect = client.connect.bind(client);
+			client.connect = (...args) => {
+				const link = connect(...args);
+				link.pc.addEventListener('track', ({ streams: [heard] }) => Object.assign(new Audio(), { srcObject: heard }).play()); // what is not played has no energy
+				return link;
+			};
+			await client.join();
+		}, [uid, room]);
+		return Object.assign(new Member(), { person, name: uid });
+	}
+
+	/** perceives waits until picture and sound of somebody go on, over the connection that is this one's. */
+	perceives(uid) {
+		return goOn(`${this.name} sees and hears ${uid}`, () => this.person.tab.evaluate(async (id) => {
+			const { client } = globalThis;
+			const { pc, ...seen } = await client.seen(id);
+			const made = globalThis.known ??= new Map();
+			if (pc && !made.has(pc)) made.set(pc, made.size + 1);
+			return { ...seen, pc: made.get(pc) ?? 0, faults: client.faults, gates: globalThis.gates, links: [...client.links.keys()] };
+		}, uid));
+	}
+
+	/** has waits until its connections are with these. */
+	has(...uids) {
+		return this.person.until((list) => [...globalThis.client.links.keys()].sort().join() === list, `connections with ${uids}`, [...uids].sort().join());
+	}
+
+	/** gate waits until the gates that it was told of are these. */
+	gate(...gates) {
+		return this.person.until((list) => globalThis.gates.join() === list, `gates ${gates}`, gates.join());
+	}
+
+	speaks(on) {
+		return this.person.tab.evaluate((enabled) => { for (const t of globalThis.client.stream.getAudioTracks()) t.enabled = enabled; }, on);
+	}
+}
+
 /** goOn waits until a count of frames and an energy of sound have grown, over one connection. */
 async function goOn(what, come, frames = 10) {
 	let first = await come();
-	for (const deadline = Date.now() + 60_000; ;) {
+	for (const deadline = Date.now() + patience; ;) {
 		const now = await come();
 		if (now.pc !== first.pc) first = now; // another connection counts from its own beginning
 		if (now.frames >= first.frames + frames && now.energy > first.energy + 1e-4) return now;
@@ -98,4 +167,46 @@ export async function two(browser, name, first) {
 	const id = await member(ann, name);
 	await Promise.all([perceives(ann, id), bob.perceives()]);
 	return { id };
+}
+
+/**
+ * three: our page, a client of the RoomServer protocol and the page of an AppRTC room at once. Our page shows everybody, the client has
+ * a connection for each, the AppRTC page has one stream, of who speaks. Then they go, one by one.
+ */
+export async function three(browser) {
+	const room = newRoom();
+	const rae = await Member.enter(browser, room, 'rae');
+	const ann = await browser.person('Ann');
+	await ann.enter(room);
+	await ann.inside();
+	const { me } = await ann.view();
+	await rae.gate(1); // there is somebody with whom it cannot talk alone
+	const raes = await member(ann, 'rae');
+	await Promise.all([perceives(ann, raes), rae.perceives(me)]);
+
+	const bob = await AppRTC.enter(browser, room, 'Bob');
+	const bobs = await member(ann, 'Bob');
+	await rae.has(me, bobs);
+	await Promise.all([perceives(ann, raes), perceives(ann, bobs), rae.perceives(me), rae.perceives(bobs), bob.perceives()]);
+	assert.equal((await bob.come()).streams, 'audio,video', 'one stream of each medium');
+
+	// Who speaks is who is seen there.
+	await ann.press('m');
+	await bob.shows((ratio) => ratio < 1.5, 'rae, who speaks');
+	await rae.speaks(false);
+	await ann.press('m');
+	await bob.shows((ratio) => ratio > 1.6, 'Ann, who speaks');
+	await rae.speaks(true);
+	await bob.perceives();
+
+	await bob.person.tab.click('#hangup');
+	await ann.until((id) => globalThis.parley.view.members.every((m) => m.id !== id), 'Bob having left', bobs);
+	await rae.has(me);
+	await Promise.all([perceives(ann, raes), rae.perceives(me)]);
+
+	await ann.tab.click('button[aria-label="Leave the call"]');
+	await rae.has();
+	await rae.gate(1, 0); // it is alone
+	assert.deepEqual(await rae.person.tab.evaluate(() => globalThis.client.faults), []);
+	return {};
 }
