@@ -15,8 +15,6 @@ func TestAdmin(t *testing.T) {
 	}
 	s := &server{Parley: p, page: "http://" + p.HTTP}
 	for _, c := range []struct{ what, scenario string }{
-		{"a room is watched while people talk in it", "room"},
-		{"every view, by the keyboard and on a phone", "views"},
 		{"a stranger is refused", "stranger"},
 	} {
 		t.Run(c.what, func(t *testing.T) { s.run(t, "admin", c.scenario, shown()...) })
