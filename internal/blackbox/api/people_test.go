@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"parley/internal/peertest"
 )
@@ -131,8 +132,14 @@ func TestDeviceThatIsLoggedOut(t *testing.T) {
 	if got := again(); len(got) < 8 || got[:8] != "<failure" {
 		t.Errorf("the token is still good: %s", got)
 	}
-	if all := list(t, p, "/me/devices", key); len(all) != 1 || all[0]["address"] != "ann@"+p.Domain+"/desk" {
-		t.Error(all)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) { // the account hears of the end by its mailbox
+		all := list(t, p, "/me/devices", key)
+		if len(all) == 1 && all[0]["address"] == "ann@"+p.Domain+"/desk" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(all)
+		}
 	}
 	other.Ping()
 }
