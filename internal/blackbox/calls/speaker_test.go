@@ -29,6 +29,8 @@ func TestCallerWithoutLevelsIsTheSpeaker(t *testing.T) {
 			t.Fatalf("%s is not the dominant speaker: %v", speaker, err)
 		}
 		eventually(t, "voice of "+speaker, func() bool { return carl.Heard("audio").Latest == speaker+"-a0" })
-		eventually(t, "picture of "+speaker, func() bool { return carl.Heard("video").Latest == speaker+"-v0" })
+		if speaker == "ann" { // bob's camera rests while neither of the others is shown it
+			eventually(t, "picture of ann", func() bool { return carl.Heard("video").Latest == "ann-v0" })
+		}
 	}
 }
