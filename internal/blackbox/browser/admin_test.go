@@ -16,6 +16,8 @@ func TestAdmin(t *testing.T) {
 	s := &server{Parley: p, page: "http://" + p.HTTP}
 	for _, c := range []struct{ what, scenario string }{
 		{"a stranger is refused", "stranger"},
+		{"a room is watched while people talk in it", "room"},
+		{"every view, by the keyboard and on a phone", "views"},
 	} {
 		t.Run(c.what, func(t *testing.T) { s.run(t, "admin", c.scenario, shown()...) })
 	}

@@ -21,7 +21,7 @@ export class Rooms extends Asked {
 		if (room) return html`<${Room} key=${room} api=${api} room=${room} go=${go} />`;
 		const people = list?.reduce((n, r) => n + r.members, 0) ?? 0;
 		return html`<h2>Rooms</h2><${Wrong} of=${failed} />
-			${list && html`<p class="hint" role="status">${list.length} rooms in use, ${people} people in them.</p>
+			${list && html`<p class="hint" role="status">${list.length === 1 ? '1 room' : `${list.length} rooms`} in use, ${people} people in them.</p>
 			<${Table} label="Rooms in use" none="Nobody is in any room." heads=${['Room', 'People', 'In the call', 'Media', 'Open for']} rows=${list.map((r) => ({ key: r.address, cells: [
 				html`<a href=${`#rooms/${encodeURIComponent(r.room)}`}><bdi>${r.title || r.room}</bdi></a>${r.password ? html` <small>password</small>` : ''}${r.members_only ? html` <small>members only</small>` : ''}`,
 				r.members, r.callers, html`<b class=${`gate ${r.gate}`}>${gates[r.gate]}</b>`, ago(r.created)] }))} />`}`;

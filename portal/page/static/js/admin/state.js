@@ -65,7 +65,21 @@ export class Ice extends Asked {
 }
 
 /** flat are the values of a part of the server, by their names. */
-const flat = (v, name = '') => (v !== null && typeof v === 'object' ? Object.entries(v).flatMap(([k, w]) => flat(w, name ? `${name} ${k}` : k)) : [[name, String(v)]]);
+const flat = (v, name = '') => (v !== null && typeof v === 'object' ? Object.entries(v).flatMap(([k, w]) => flat(w, name && name !== k ? `${name} ${k}` : k)) : [[spaced(name), value(name, v)]]);
+
+/** spaced is a name of the API as words: filesLimit is "files limit". */
+const spaced = (name) => name.replace(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`);
+
+/** value is one of the API's, in the unit of its name. */
+function value(name, v) {
+	if (v === true || v === false) return v ? 'yes' : 'no';
+	if (/limit$/i.test(name) && !v) return 'none';
+	if (/^memory/.test(name)) return `${Math.round(v / 2 ** 20)} MiB`;
+	if (/stress$/.test(name)) return percent(v);
+	if (/delay$/.test(name)) return `${v} ms`;
+	if (/rate$/.test(name)) return `${Math.round(v / 1000)} kbit/s`;
+	return String(v);
+}
 
 export class Health extends Asked {
 	async ask(api) { return { h: await api.get('/health') }; }
@@ -74,6 +88,6 @@ export class Health extends Asked {
 		return html`<h2>Health</h2><${Wrong} of=${failed} />
 			${h && html`<p class=${h.ready ? 'ready good' : 'ready bad'} role="status">${h.ready ? 'Ready for new clients.' : `Not ready: ${h.reason}`}</p>
 			<dl class="facts"><div><dt>Domain</dt><dd>${h.domain}</dd></div><div><dt>Version</dt><dd>${h.version}</dd></div><div><dt>Node</dt><dd>${h.node || '–'}</dd></div><div><dt>Up for</dt><dd>${ago(h.started)}</dd></div></dl>
-			<div class="parts">${Object.keys(h.parts).sort().map((k) => html`<section class="box" key=${k}><h3>${k}</h3><dl>${flat(h.parts[k], '').map(([n, v]) => html`<div>${n ? html`<dt>${n}</dt>` : ''}<dd>${v}</dd></div>`)}</dl></section>`)}</div>`}`;
+			<div class="parts">${Object.keys(h.parts).sort().map((k) => html`<section class="box" key=${k}><h3>${k[0].toUpperCase() + k.slice(1)}</h3><dl>${flat(h.parts[k], '').map(([n, v]) => html`<div>${n ? html`<dt>${n}</dt>` : ''}<dd>${v}</dd></div>`)}</dl></section>`)}</div>`}`;
 	}
 }
