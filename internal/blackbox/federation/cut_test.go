@@ -18,6 +18,9 @@ const (
 	cuts = 4
 )
 
+// resumed is what our servers log of a stream that is resumed.
+const resumed = "stream to a server resumed"
+
 // journey is what became of the messages from one person to another.
 type journey struct {
 	came  []int // the numbers that arrived, in the order in which they did
@@ -25,8 +28,9 @@ type journey struct {
 }
 
 // converse has two people say much to each other while the ways are cut, and returns what became of it: first what the second person
-// heard of the first one.
-func converse(t *testing.T, one, other *peertest.Client, ways ...*way.Way) (list [2]journey) {
+// heard of the first one. Of what was said in the first sure directions everything arrives or comes back. Between two cuts
+// the servers have found each other again: mended says so, of so many cuts.
+func converse(t *testing.T, sure int, mended func(cuts int) bool, one, other *peertest.Client, ways ...*way.Way) (list [2]journey) {
 	t.Helper()
 	people := [2]*peertest.Client{one, other}
 	for i, c := range people { // both ways are open
@@ -40,6 +44,12 @@ func converse(t *testing.T, one, other *peertest.Client, ways ...*way.Way) (list
 			for n := range flow {
 				c.Raw(fmt.Sprintf("<message to='%s' type='chat' id='m%d'><body>number %d</body></message>", to, n, n))
 				if i == 0 && n%(flow/cuts) == flow/cuts/2 {
+					for end := time.Now().Add(patience); !mended(n / (flow / cuts)); time.Sleep(10 * time.Millisecond) {
+						if time.Now().After(end) {
+							t.Errorf("after %d cuts the servers do not find each other", n/(flow/cuts))
+							return
+						}
+					}
 					for _, w := range ways {
 						w.Cut()
 					}
@@ -50,12 +60,13 @@ func converse(t *testing.T, one, other *peertest.Client, ways ...*way.Way) (list
 	}
 	group.Wait()
 	known := [2]map[int]bool{{}, {}} // whose end is known
-	for end := time.Now().Add(2 * time.Minute); len(known[0]) < flow || len(known[1]) < flow; {
+	complete := func() bool { return len(known[0]) == flow && (sure == 1 || len(known[1]) == flow) }
+	for end := time.Now().Add(2 * time.Minute); !complete(); {
 		if time.Now().After(end) {
 			t.Fatalf("of %d, %d and %d have come or come back", flow, len(known[0]), len(known[1]))
 		}
 		for i, c := range people {
-			if len(known[1-i]) == flow && len(known[i]) == flow {
+			if complete() {
 				break
 			}
 			from := 1 - i
@@ -119,7 +130,10 @@ func TestCutBetweenOurs(t *testing.T) {
 	where(strict, listens)
 	where(open, toOpen.Addr())
 	second := ours(t, strict, `certificates = "valid"`, true)
-	list := converse(t, login(t, first.XMPP, open, "ann"), login(t, second.XMPP, strict, "bob"), toOpen, toStrict)
+	mended := func(cuts int) bool {
+		return strings.Count(first.Log(), resumed) >= cuts && strings.Count(second.Log(), resumed) >= cuts
+	}
+	list := converse(t, 2, mended, login(t, first.XMPP, open, "ann"), login(t, second.XMPP, strict, "bob"), toOpen, toStrict)
 	for i, j := range list {
 		if j.ended > 0 || len(j.came) != flow {
 			t.Errorf("way %d: %d came back, %d of %d arrived", i, j.ended, len(j.came), flow)
@@ -130,13 +144,15 @@ func TestCutBetweenOurs(t *testing.T) {
 			}
 		}
 	}
-	if n := strings.Count(first.Log(), "resumed") + strings.Count(second.Log(), "resumed"); n < 2*cuts {
+	if n := strings.Count(first.Log(), resumed) + strings.Count(second.Log(), resumed); n < 2*cuts {
 		t.Errorf("resumed %d times", n)
 	}
 }
 
-// TestCutProsody is the same with Prosody, which counts but does not resume. Nothing is lost without a word. What it had not
-// acknowledged when the stream was cut is sent again by us, since it may not have come, and may come twice.
+// TestCutProsody is the same with Prosody, which counts but does not resume. Nothing of ours is lost without a word. What it had not
+// acknowledged when the stream was cut is sent again by us, since it may not have come, and may come twice; on a busy machine
+// some of it comes back. On the streams that Prosody 0.12 opens itself it asks for acknowledgements only when what had waited for
+// the stream is written: of that, what was on the way when the stream was cut is gone.
 func TestCutProsody(t *testing.T) {
 	makeAuthority(t)
 	clear(at)
@@ -150,7 +166,11 @@ func TestCutProsody(t *testing.T) {
 	toPeer := way.To(t, at[good])
 	at[good], at[open] = toPeer.Addr(), listens
 	server := ours(t, open, "", true)
-	list := converse(t, login(t, server.XMPP, open, "ann"), p.login(t, "good", "romeo"), toOpen, toPeer)
+	mended := func(cuts int) bool {
+		log := server.Log()
+		return strings.Count(log, "stream to a server ended") >= cuts && strings.Count(log, "connected to a server") > cuts
+	}
+	list := converse(t, 1, mended, login(t, server.XMPP, open, "ann"), p.login(t, "good", "romeo"), toOpen, toPeer)
 	for i, j := range list {
 		seen, twice, last := make(map[int]bool), 0, -1
 		for _, n := range j.came {
@@ -165,9 +185,6 @@ func TestCutProsody(t *testing.T) {
 			last = n
 		}
 		t.Logf("way %d: %d arrived, %d of them twice, %d came back", i, len(seen), twice, j.ended)
-	}
-	if n := len(list[0].came); list[0].ended > 0 || n < flow {
-		t.Errorf("%d of ours arrived, %d came back", n, list[0].ended)
 	}
 }
 
