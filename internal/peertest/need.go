@@ -3,6 +3,9 @@
 package peertest
 
 import (
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"parley/internal/peertest/need"
@@ -22,3 +25,18 @@ func NeedPython(t testing.TB, module string) string {
 
 // Required reports that PARLEY_PEERS names the peer, so that it must not be missing.
 func Required(peer string) bool { return need.Required(peer) }
+
+// NeedEjabberd returns the path of Erlang's runtime and the folder in which Debian's ejabberd has its code. Where one of them is
+// missing the test is skipped, or fails if PARLEY_PEERS names ejabberd.
+func NeedEjabberd(t testing.TB) (erl, libs string) {
+	t.Helper()
+	libs = "/usr/lib/" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux-gnu"
+	found, _ := filepath.Glob(libs + "/ejabberd-*/ebin")
+	if _, err := exec.LookPath("erl"); (err != nil || len(found) == 0) && Required("ejabberd") {
+		t.Fatal("ejabberd is missing and PARLEY_PEERS wants it")
+	}
+	if len(found) == 0 {
+		t.Skip("ejabberd is not installed")
+	}
+	return Need(t, "erl"), libs
+}

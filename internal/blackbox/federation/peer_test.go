@@ -171,14 +171,7 @@ end
 // newEjabberd sets up Debian's ejabberd, which asks a DNS server of the tests.
 func newEjabberd(t testing.TB) *peer {
 	t.Helper()
-	program := peertest.Need(t, "erl")
-	libs := "/usr/lib/" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux-gnu"
-	if found, _ := filepath.Glob(libs + "/ejabberd-*/ebin"); len(found) == 0 {
-		if peertest.Required("ejabberd") {
-			t.Fatal("ejabberd is missing and PARLEY_PEERS wants it")
-		}
-		t.Skip("ejabberd is not installed")
-	}
+	program, libs := peertest.NeedEjabberd(t)
 	p := newPeer(t, "ejabberd")
 	p.command = func() *exec.Cmd {
 		cmd := exec.Command(program, "+K", "true", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-noinput",

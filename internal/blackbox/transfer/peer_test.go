@@ -162,14 +162,7 @@ Component %[5]q "muc"
 // ejabberd starts Debian's ejabberd with accounts whose passwords it keeps plain or by SCRAM.
 func ejabberd(t testing.TB, format string) *peer {
 	t.Helper()
-	program := peertest.Need(t, "erl")
-	libs := "/usr/lib/" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux-gnu"
-	if found, _ := filepath.Glob(libs + "/ejabberd-*/ebin"); len(found) == 0 {
-		if peertest.Required("ejabberd") {
-			t.Fatal("ejabberd is missing and PARLEY_PEERS wants it")
-		}
-		t.Skip("ejabberd is not installed")
-	}
+	program, libs := peertest.NeedEjabberd(t)
 	p := newPeer(t, "ejabberd")
 	config := p.write("ejabberd.yml", fmt.Sprintf(`
 loglevel: info
