@@ -261,7 +261,7 @@ func TestHM10NamesThatDeceive(t *testing.T) {
 			t.Errorf("%s: %s", what, got)
 			bob.Send("<presence to='" + room + "/" + nick + "' type='unavailable'/>")
 		}
-		nothingOf(t, "the moderator", heard(t, ann, room), "<presence")
+		nothingOf(t, "the moderator", of(room, heard(t, ann, room)), "<presence")
 	}
 	comeIn(t, bob, room, "bob")
 	for _, nick := range []string{"аlice", "ALICE", "al.ice"} { // nor does one become so later

@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,6 +129,14 @@ func heard(t testing.TB, p *peertest.Client, room string) []string {
 	return before
 }
 
+// of leaves what came from one room. From the rooms of tests before, members that are no longer connected may still be leaving.
+func of(room string, came []string) []string {
+	return slices.DeleteFunc(came, func(e string) bool {
+		from, _, _ := strings.Cut(peertest.Attr(startTag(e), "from"), "/")
+		return from != room
+	})
+}
+
 // wantError wants an error stanza with exactly this type and condition.
 func wantError(t testing.TB, got, typ, condition string) {
 	t.Helper()
@@ -160,7 +169,7 @@ func TestHM4Joining(t *testing.T) {
 		if counted(t, "room.deny") != before+1 {
 			t.Errorf("%s is not counted", condition)
 		}
-		nothingOf(t, "the owner", heard(t, ann, room), "<presence")
+		nothingOf(t, "the owner", of(room, heard(t, ann, room)), "<presence")
 		p.Send("<message to='" + room + "' type='groupchat' id='m'><body>through the wall</body></message>")
 		if got := p.Await("<message", "id='m'"); !strings.Contains(startTag(got), "type='error'") {
 			t.Errorf("who is outside speaks: %s", got)
@@ -217,7 +226,7 @@ func TestHM4Joining(t *testing.T) {
 		bob := user(t, dial(t), "bob")
 		bob.Send("<presence to='" + room + "' id='join'><x xmlns='" + nsMUC + "'/></presence>")
 		wantError(t, bob.Await("id='join'"), "modify", "jid-malformed")
-		nothingOf(t, "the owner", heard(t, ann, room), "<presence")
+		nothingOf(t, "the owner", of(room, heard(t, ann, room)), "<presence")
 	})
 }
 
