@@ -325,18 +325,36 @@ func TestSockaddr(t *testing.T) {
 }
 
 // TestWhatComesMeanwhileLeavesWithTheRest: while the first packet of a frame is handled the others come, and all leave in
-// one call, although no datagram may wait.
+// one call, although no datagram may wait. A machine that takes longer than overload for four datagrams is given another try.
 func TestWhatComesMeanwhileLeavesWithTheRest(t *testing.T) {
+	for range 100 {
+		if sends, took := frame(t); took < overload {
+			if together && sends != 1 {
+				t.Errorf("%d calls within %v", sends, took)
+			}
+			return
+		}
+	}
+	t.Errorf("four datagrams always take %v", overload)
+}
+
+// frame lets three datagrams arrive while the first one is handled, and returns in how many calls the four leave, and the time from
+// the first to the last by the clock of the batch.
+func frame(t *testing.T) (sends uint64, took time.Duration) {
 	s, from, to := listen(t, "127.0.0.1:0", Config{}), listen(t, "127.0.0.1:0", Config{}), listen(t, "127.0.0.1:0", Config{})
 	w := s.Writer(to.Addr())
 	packet := make([]byte, 1000)
-	handled := 0
+	handled, first := 0, time.Time{}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
 		done <- s.Run(ctx, func(b *Batch, d *Datagram) {
-			if handled++; handled < 4 {
+			if handled++; handled == 1 {
+				first = b.Now
+			}
+			if took = b.Now.Sub(first); handled < 4 {
 				from.Send(packet, s.Addr())
+				readable(t, s)
 			}
 			w.Write(b, d.Bytes, 1, handled == 4)
 		})
@@ -347,7 +365,26 @@ func TestWhatComesMeanwhileLeavesWithTheRest(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if got := s.Stats(); together && got.Sends != 1 {
-		t.Errorf("%d calls", got.Sends)
+	return s.Stats().Sends, took
+}
+
+// readable waits until the kernel has something for the socket: on a busy machine it does not when the sender's call returns.
+func readable(t *testing.T, s *Socket) {
+	raw, err := s.links[0].socket().conn.SyscallConn()
+	if err != nil {
+		t.Error(err)
+		return
 	}
+	raw.Control(func(fd uintptr) {
+		for {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 30_000)
+			if err == unix.EINTR {
+				continue
+			}
+			if n != 1 {
+				t.Errorf("nothing came: %v", err)
+			}
+			return
+		}
+	})
 }
