@@ -20,40 +20,41 @@ func TestV22WeightByStress(t *testing.T) {
 
 // What the agent port says costs new rooms only.
 func TestV22WhatTheAgentPortSays(t *testing.T) {
-	s := &server{}
-	s.stopping, s.cancel = context.WithCancel(context.Background())
-	s.process = new(process)
-	s.health.at = time.Now().Add(time.Hour) // the store is well
-	s.media = new(media)
-	s.media.stress.Store(&api.Stress{Draining: true})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		name, want string
+		so         func(*server)
+	}{
+		{"the bridge drains", "up drain", func(s *server) {
+			s.media = new(media)
+			s.media.stress.Store(&api.Stress{Draining: true})
+		}},
+		{"no bridge", "up ready 100%", func(*server) {}},
+		{"drains", "up drain", func(s *server) { s.draining.Store(true) }},
+		{"is full", "up drain", func(s *server) { s.process.full.Store(true) }},
+		{"stops", "maint", func(s *server) { s.cancel() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &server{process: new(process)}
+			s.stopping, s.cancel = context.WithCancel(context.Background())
+			s.health.at = time.Now().Add(time.Hour) // the store is well
+			c.so(s)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan error, 1)
+			go func() { served <- s.serveAgent(l) }()
+			defer func() { l.Close(); <-served; s.group.Wait() }()
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(30 * time.Second))
+			io.WriteString(conn, "agent-send text that nobody asked for\n")
+			if line, err := io.ReadAll(conn); err != nil || string(line) != c.want+"\n" {
+				t.Errorf("%q %v, want %q", line, err, c.want)
+			}
+		})
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.serveAgent(l) }()
-	defer func() { l.Close(); <-served; s.group.Wait() }()
-	says := func(want string) {
-		t.Helper()
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(30 * time.Second))
-		io.WriteString(c, "agent-send text that nobody asked for\n")
-		if line, err := io.ReadAll(c); err != nil || string(line) != want+"\n" {
-			t.Errorf("%q %v, want %q", line, err, want)
-		}
-	}
-	says("up drain") // the bridge drains
-	s.media = nil
-	says("up ready 100%")
-	s.draining.Store(true)
-	says("up drain")
-	s.draining.Store(false)
-	s.process.full.Store(true)
-	says("up drain")
-	s.cancel()
-	says("maint")
 }
