@@ -13,7 +13,7 @@ import (
 // no accident, and what the race detector found, a panic, or a build that fails, is none either.
 const (
 	tries        = 3
-	mostUnstable = 2
+	mostUnstable = 4
 )
 
 // failure is a test, or a package as a whole, that failed in one of the runs.
