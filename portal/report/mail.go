@@ -33,6 +33,35 @@ func message(d *Day, from string, to []string, domain string, now time.Time) (*m
 	return m, m.AttachReader("calls-"+d.Date+".csv", bytes.NewReader(d.CSV()), mail.WithFileContentType("text/csv; charset=utf-8; header=present"))
 }
 
+// Letter is a mail of text alone.
+type Letter struct {
+	ID            string // what stands before the domain in its Message-ID: the same whenever it is tried
+	To            []string
+	Subject, Text string
+	Time          time.Time
+}
+
+// Post hands a letter from a domain's server to the mail server, once. When the context ends it returns at once.
+func (c *Config) Post(ctx context.Context, domain string, l Letter) error {
+	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	from := c.From
+	if from == "" {
+		from = "parley@" + domain
+	}
+	if err := m.From(from); err != nil {
+		return err
+	}
+	if err := m.To(l.To...); err != nil {
+		return err
+	}
+	m.Subject(l.Subject)
+	m.SetDateWithValue(l.Time)
+	m.SetMessageIDWithValue(l.ID + "@" + domain)
+	m.SetGenHeader("Auto-Submitted", "auto-generated")
+	m.SetBodyString(mail.TypeTextPlain, l.Text)
+	return c.send(ctx, nil, m)
+}
+
 // mailTime is how long handing a mail over may take.
 const mailTime = 2 * time.Minute
 
@@ -44,6 +73,7 @@ func (c *Config) send(ctx context.Context, trust *tls.Config, m *mail.Msg) error
 	if trust != nil {
 		secure.RootCAs = trust.RootCAs
 	}
+	ending := ctx
 	var conn net.Conn // the library leaves it open where it gives up before the login
 	defer func() {
 		if conn != nil {
@@ -56,7 +86,10 @@ func (c *Config) send(ctx context.Context, trust *tls.Config, m *mail.Msg) error
 	}
 	options := []mail.Option{mail.WithPort(c.Port), mail.WithTLSConfig(secure), mail.WithTimeout(mailTime),
 		mail.WithDialContextFunc(func(ctx context.Context, network, address string) (_ net.Conn, err error) {
-			conn, err = dial(ctx, network, address)
+			if conn, err = dial(ctx, network, address); err == nil {
+				talk := conn
+				context.AfterFunc(ending, func() { talk.Close() }) // a mail server that says nothing holds nobody up
+			}
 			return conn, err
 		})}
 	switch {
