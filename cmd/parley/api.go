@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"net/url"
 	"slices"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"parley/portal"
 	"parley/portal/api"
 	"parley/portal/oidc"
+	"parley/portal/report"
 	"parley/turn"
 	"parley/xmpp/auth"
 )
@@ -32,6 +35,14 @@ func (s *server) offerAPI(parts *portal.Parts, calls *focus.Focus, logins *auth.
 	}
 	if s.records != nil {
 		p.Calls = history{s.store, s.reporter}
+	}
+	if s.page() != "" {
+		p.Link = func(room, invitation string) string {
+			return s.page() + url.PathEscape(room) + "?invitation=" + url.QueryEscape(invitation)
+		}
+	}
+	if smtp := s.cfg.Records.Report; smtp.Host != "" {
+		p.Mail = func(ctx context.Context, l report.Letter) error { return smtp.Post(ctx, s.cfg.Domain, l) }
 	}
 	var err error
 	if i := slices.IndexFunc(issuers(s.cfg, own), func(i token.Issuer) bool { return i.Name == ownIssuer && len(i.Secrets) > 0 }); i >= 0 {

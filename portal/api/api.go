@@ -28,6 +28,7 @@ import (
 	"parley/internal/token"
 	"parley/muc"
 	"parley/portal/hook"
+	"parley/portal/report"
 	"parley/turn"
 	"parley/xmpp/wire"
 )
@@ -42,6 +43,7 @@ type Config struct {
 	TokenLife   time.Duration `help:"how long a token of a room may be good that the API makes: until then it has to be used, a call that it opened goes on"`
 	Logins      int           `help:"logins of one account at a time; the one used longest ago ends"`
 	Rate        limit.Rate    `help:"requests of one account, and of one application that has no rate of its own"`
+	MailRate    limit.Rate    `help:"invitations that one account or application may have mailed"`
 	StrangeRate limit.Rate    `help:"requests of one source without a key or token that is good, logins among them"`
 }
 
@@ -50,6 +52,7 @@ func Defaults() Config {
 	return Config{
 		AccessLife: 15 * time.Minute, RefreshLife: 30 * 24 * time.Hour, TokenLife: 5 * time.Minute, Logins: 20,
 		Rate: limit.Rate{PerSecond: 20, Burst: 100}, StrangeRate: limit.Rate{PerSecond: 2, Burst: 30},
+		MailRate: limit.Rate{PerSecond: 0.01, Burst: 50},
 	}
 }
 
@@ -103,6 +106,10 @@ type Parts struct {
 
 	Rosters Rosters // nil: nobody has contacts
 	Devices Devices // nil: none is shown
+
+	// Link is the address of the page that takes an invitation to a room, and Mail hands a letter to the mail server; nil: there is none.
+	Link func(room, invitation string) string
+	Mail func(context.Context, report.Letter) error
 
 	Calls Calls // nil: no records of calls are kept
 

@@ -48,6 +48,7 @@ type meetingDetail struct {
 type invitation struct {
 	ID         string `json:"id"`
 	Invitation string `json:"invitation" doc:"Opens the room while the meeting is. It is shown this once."`
+	Link       string `json:"link,omitempty" doc:"Address of the page that takes the invitation."`
 }
 
 type admission struct {
@@ -76,6 +77,7 @@ type (
 		Body struct {
 			Name      string `json:"name,omitempty" maxLength:"256" doc:"Name that the others see."`
 			Moderator bool   `json:"moderator,omitempty" doc:"They enter as owner of the room."`
+			Mail      string `json:"mail,omitempty" maxLength:"254" doc:"Mail address to which the server sends the link." example:"carl@example.org"`
 		}
 	}
 	guestPath struct {
@@ -140,8 +142,8 @@ func (a *API) addMeetings() {
 		return nil, a.parts.Store.RemoveMeeting(ctx, in.Meeting)
 	})
 	operation(a, app.Meetings, huma.Operation{
-		OperationID: "invite", Method: http.MethodPost, Path: "/meetings/{meeting}/invitations", Tags: tags, Summary: "Invite somebody to a meeting", DefaultStatus: http.StatusCreated, Errors: []int{404, 409},
-		Description: "Who has the invitation comes in, as often as they want, from a quarter of an hour before the meeting until its end: /invitations/token.",
+		OperationID: "invite", Method: http.MethodPost, Path: "/meetings/{meeting}/invitations", Tags: tags, Summary: "Invite somebody to a meeting", DefaultStatus: http.StatusCreated, Errors: []int{404, 409, 502},
+		Description: "Who has the invitation comes in, as often as they want, from a quarter of an hour before the meeting until its end: by the link, or by /invitations/token. With a mail address the answer waits for the mail server: where that does not take the letter nobody is invited.",
 	}, a.invite)
 	operation(a, app.Meetings, huma.Operation{
 		OperationID: "remove-invitation", Method: http.MethodDelete, Path: "/meetings/{meeting}/invitations/{guest}", Tags: tags, Summary: "Take an invitation back", DefaultStatus: 204, Errors: []int{404},
@@ -222,10 +224,24 @@ func (a *API) invite(ctx context.Context, in *newGuest) (*invitationOutput, erro
 	g := store.Guest{ID: opaque.NewID(), Meeting: m.ID, Name: in.Body.Name, Moderator: in.Body.Moderator, Created: time.Now()}
 	text := ""
 	text, g.Digest = opaque.New(opaque.Invitation, g.ID)
+	link := ""
+	if a.parts.Link != nil {
+		link = a.parts.Link(m.Room, text)
+	}
+	if in.Body.Mail != "" {
+		if err := a.mayMail(asker(ctx), in.Body.Mail, link); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.parts.Store.AddGuest(ctx, g, mostGuests); err != nil {
 		return nil, err
 	}
-	return &invitationOutput{invitation{g.ID, text}}, nil
+	if in.Body.Mail != "" {
+		if err := a.mail(ctx, m, g, in.Body.Mail, link); err != nil {
+			return nil, err
+		}
+	}
+	return &invitationOutput{invitation{g.ID, text, link}}, nil
 }
 
 // useInvitation makes the token of somebody who is invited. It has the life of other tokens, and is not good past the meeting.

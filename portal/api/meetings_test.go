@@ -2,12 +2,16 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"parley/internal/app"
+	"parley/internal/limit"
 	"parley/internal/token"
+	"parley/portal/report"
 )
 
 // at writes a time from now as the API takes it.
@@ -99,4 +103,59 @@ func TestMeetingsAndInvitations(t *testing.T) {
 func asTokenError(err error, e **token.Error) (ok bool) {
 	*e, ok = err.(*token.Error)
 	return ok
+}
+
+// Who is invited by mail gets the link that the answer has, and nobody is invited whom the letter does not reach.
+func TestInvitationsByMail(t *testing.T) {
+	var sent []report.Letter
+	var fault error
+	w := newWorld(t, func(cfg *Config, p *Parts) {
+		cfg.MailRate = limit.Rate{PerSecond: 1e-6, Burst: 3}
+		p.Link = func(room, invitation string) string {
+			return "https://meet.example/" + room + "?invitation=" + invitation
+		}
+		p.Mail = func(_ context.Context, l report.Letter) error {
+			if fault == nil {
+				sent = append(sent, l)
+			}
+			return fault
+		}
+	})
+	bob, _ := w.login("bob")
+	ann, _ := w.login("ann")
+	m := w.want(201, "", "POST", "/meetings", bob, meetingBody(time.Minute, time.Hour, ""))
+	invitations := fmt.Sprint("/meetings/", m.body["id"], "/invitations")
+	to := func(address string) string { return `{"name":"Carl","mail":"` + address + `"}` }
+	a := w.want(201, "", "POST", invitations, bob, to("carl@example.org"))
+	link, _ := a.body["link"].(string)
+	if len(sent) != 1 || fmt.Sprint(sent[0].To) != "[carl@example.org]" || sent[0].Subject != "Invitation: Weekly" || !strings.Contains(sent[0].Text, "\n  "+link+"\n") {
+		t.Fatalf("%+v", sent)
+	}
+	if want := fmt.Sprint("https://meet.example/", m.body["room"], "?invitation=", a.body["invitation"]); link != want {
+		t.Errorf("%s, want %s", link, want)
+	}
+	for _, bad := range []string{"carl", "carl@", "@example.org", "Carl <carl@example.org>", "a@example.org, b@example.org", "carl@example.org\\r\\nBcc: dan@example.org", "carl@example.org\u202e"} {
+		if got := w.ask("POST", invitations, bob, to(bad)); got.status != 422 && got.status != 400 {
+			t.Errorf("%q: %d %s", bad, got.status, got.text)
+		}
+	}
+	fault = errors.New("550 no such mailbox")
+	w.want(502, "mail.failed", "POST", invitations, bob, to("nobody@example.org"))
+	fault = nil
+	w.want(201, "", "POST", invitations, bob, to("dora@example.org"))
+	w.want(429, "rate", "POST", invitations, bob, to("emil@example.org"))
+	w.want(201, "", "POST", invitations, bob, `{"name":"Emil"}`) // without a letter
+	if got := w.want(200, "", "GET", fmt.Sprint("/meetings/", m.body["id"]), bob, ""); strings.Count(got.text, `"moderator"`) != 3 {
+		t.Error(got.text)
+	}
+	other := w.want(201, "", "POST", "/meetings", ann, meetingBody(time.Minute, time.Hour, ""))
+	w.want(201, "", "POST", fmt.Sprint("/meetings/", other.body["id"], "/invitations"), ann, to("emil@example.org")) // each has an own allowance
+	if len(sent) != 3 {
+		t.Errorf("%d letters", len(sent))
+	}
+
+	w = newWorld(t, nil)
+	bob, _ = w.login("bob")
+	m = w.want(201, "", "POST", "/meetings", bob, meetingBody(time.Minute, time.Hour, ""))
+	w.want(409, "mail.none", "POST", fmt.Sprint("/meetings/", m.body["id"], "/invitations"), bob, to("carl@example.org"))
 }

@@ -14,6 +14,7 @@ type rates struct {
 	strange *limit.Sources[netip.Addr]
 	known   *limit.Sources[string] // by address; applications without a rate of their own by name
 	own     *appRates
+	letters *limit.Sources[string] // mailed invitations of accounts and applications
 }
 
 // appRates are the buckets of applications that have a rate of their own.
@@ -32,7 +33,7 @@ const mostSources = 1 << 14
 func newRates(cfg Config) rates {
 	return rates{
 		strange: limit.NewSources[netip.Addr](0, cfg.StrangeRate, mostSources), known: limit.NewSources[string](0, cfg.Rate, mostSources),
-		own: &appRates{apps: make(map[string]*appRate)},
+		own: &appRates{apps: make(map[string]*appRate)}, letters: limit.NewSources[string](0, cfg.MailRate, mostSources),
 	}
 }
 

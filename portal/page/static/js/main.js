@@ -7,6 +7,7 @@ import { Media } from './media.js';
 import { Session } from './session.js';
 import { readSwitches, serverConfig } from './config.js';
 import { displayName, roomName } from './names.js';
+import { admit } from './pass.js';
 import { tilesOf } from './seats.js';
 
 const memory = {
@@ -26,20 +27,21 @@ const memory = {
 	},
 };
 
-// takeToken moves ?jwt= out of the address, so that copying the address gives no permission away. A reload finds it again.
-function takeToken(room) {
+// take moves a permission (?jwt= or ?invitation=) out of the address, so that copying the address gives none away. A reload finds it
+// again.
+function take(param, room) {
 	const url = new URL(location.href);
-	const key = `parley.token ${room}`;
-	const token = url.searchParams.get('jwt');
+	const key = `parley.${param} ${room}`;
+	const value = url.searchParams.get(param);
 	try {
-		if (!token) return sessionStorage.getItem(key) ?? undefined;
-		sessionStorage.setItem(key, token);
-		url.searchParams.delete('jwt');
+		if (!value) return sessionStorage.getItem(key) ?? undefined;
+		sessionStorage.setItem(key, value);
+		url.searchParams.delete(param);
 		history.replaceState(null, '', url);
 	} catch {
-		// Without storage the token stays in the address, where a reload finds it.
+		// Without storage it stays in the address, where a reload finds it.
 	}
-	return token ?? undefined;
+	return value ?? undefined;
 }
 
 function roomOfPath() {
@@ -182,6 +184,7 @@ class App extends Component {
 }
 
 const room = roomOfPath();
-const token = takeToken(room);
+const token = take('jwt', room);
+const invitation = take('invitation', room);
 const config = await serverConfig(location);
-render(html`<${App} config=${config} switches=${readSwitches(location.hash)} room=${room} token=${token} />`, document.getElementById('app'));
+render(html`<${App} config=${config} switches=${readSwitches(location.hash)} room=${room} token=${token} pass=${invitation && (() => admit(invitation, location))} />`, document.getElementById('app'));

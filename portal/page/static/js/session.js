@@ -10,9 +10,9 @@ import { bridgeWords, callWords, endedWords, entryProblem, leftWords, mediaProbl
 const longestChat = 500; // messages that are kept
 
 export class Session extends EventTarget {
-	constructor({ config, location, switches, token, media }) {
+	constructor({ config, location, switches, token, pass, media }) {
 		super();
-		Object.assign(this, { config, location, switches, token, media });
+		Object.assign(this, { config, location, switches, token, pass, media });
 		this.view = {
 			phase: 'idle', // idle, entering, asking, in, out, refused
 			step: '', problem: '', ask: undefined,
@@ -55,7 +55,7 @@ export class Session extends EventTarget {
 		}
 		this.#show({ phase: 'entering', step: 'Connecting to the server…', problem: '', ask: undefined, messages: [], unread: 0 });
 		this.stream?.close();
-		this.stream = new Stream({ config: this.config, location: this.location, room: name, token: this.token });
+		this.stream = new Stream({ config: this.config, location: this.location, room: name, token: this.token, pass: this.pass });
 		this.stream.addEventListener('state', (e) => this.#stream(e));
 		this.stream.open();
 	}

@@ -4,6 +4,7 @@
 import './vendor.js';
 import { all, el, elements, fromDOM, one, serialize, text } from './xml.js';
 import { websocketURL } from './config.js';
+import { Refusal } from './pass.js';
 
 const { Strophe } = globalThis;
 const NSStanzas = 'urn:ietf:params:xml:ns:xmpp-stanzas';
@@ -46,12 +47,13 @@ class Memory {
  *   presence, message   with stanza
  */
 export class Stream extends EventTarget {
-	constructor({ config, location, room, token }) {
+	constructor({ config, location, room, token, pass }) {
 		super();
 		this.config = config;
 		this.location = location;
 		this.room = room;
 		this.token = token;
+		this.pass = pass; // makes the token of each connection, if there is one (pass.js)
 		this.state = 'closed';
 		this.jid = '';
 		this.questions = new Map(); // IQs without an answer: id to {resolve, reject, timer, to}
@@ -99,6 +101,26 @@ export class Stream extends EventTarget {
 		clearTimeout(this.retry);
 		this.reason = undefined;
 		this.#set('connecting');
+		if (this.pass) this.#ask();
+		else this.#dial();
+	}
+
+	// ask gets a token before it dials.
+	async #ask() {
+		const attempt = this.attempt = {};
+		try {
+			const token = await this.pass();
+			if (this.attempt !== attempt || !this.wanted) return;
+			this.token = token;
+			this.#dial();
+		} catch (error) {
+			if (this.attempt !== attempt || !this.wanted) return;
+			if (error instanceof Refusal) this.#refuse({ kind: 'pass', condition: '', text: error.message });
+			else this.#down({ kind: this.everOnline ? 'lost' : 'unreachable', condition: '', text: '' });
+		}
+	}
+
+	#dial() {
 		const previous = [...this.memory.state.values()][0]?.id;
 		const url = websocketURL(this.config, this.location, { room: this.room, token: this.token, previous });
 		const connection = new Strophe.Connection(url, { enableStreamManagement: true, streamManagement: { storage: this.memory, maxUnacked: 5 } });

@@ -32,6 +32,8 @@ export function streamProblem(reason) {
 		case 'login':
 			if (reason.condition === 'no-auth-mech') return 'This server lets nobody in without an account.';
 			return `The server has refused the login.${said || ' Your link may be too old: ask for a new one.'}`;
+		case 'pass':
+			return reason.text;
 		case 'lost':
 			if (reason.condition === 'system-shutdown') return 'The server is being restarted.';
 			if (reason.condition === 'conflict') return 'This session was opened somewhere else.';
