@@ -50,8 +50,15 @@ func (e *Endpoint) assign(to map[*source][]*slot, heights map[*source]int) {
 	}
 	switch {
 	case d.single:
-		c.wantAudio, c.wantVideo = e.voices(c.wantAudio), pictures(c.wantVideo)
+		var await []candidate
+		c.wantAudio = e.voices(c.wantAudio)
+		c.wantVideo, await = pictures(c.wantVideo)
 		out.single(e, d, c.wantAudio, c.wantVideo)
+		if out.awaited = len(await); d.watches() {
+			for _, a := range await {
+				raise(heights, a.source, a.limit.MaxHeight)
+			}
+		}
 	case !d.rewriting:
 		out.project(e, c.wantAudio, c.wantVideo)
 	}
@@ -75,14 +82,19 @@ func (e *Endpoint) assign(to map[*source][]*slot, heights map[*source]int) {
 			if !s.paused {
 				names = append(names, s.source.name)
 			}
-			if h, ok := heights[s.source]; !ok || h >= 0 && (s.want.height < 0 || s.want.height > h) {
-				heights[s.source] = s.want.height
-			}
+			raise(heights, s.source, s.want.height)
 		}
 	}
 	if slices.Sort(names); !slices.Equal(names, e.told) && e.channel != nil {
 		e.told = names
 		e.channel.Send(channel.ForwardedSources{Sources: names})
+	}
+}
+
+// raise makes the height at which a source is wanted at least so high; below 0 is any.
+func raise(heights map[*source]int, s *source, height int) {
+	if h, ok := heights[s]; !ok || h >= 0 && (height < 0 || height > h) {
+		heights[s] = height
 	}
 }
 

@@ -165,6 +165,7 @@ type egress struct {
 	audio      []*slot
 	video      []*slot
 	order      []*slot // of video that is wanted, the most important first
+	awaited    int     // sources of which a receiver of one stream would get one if something came of it
 	share      share
 	downlink   downlink
 	pacer      pacer

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -60,16 +61,24 @@ func (o *egress) one(e *Endpoint, slots []*slot, want []candidate, video bool, s
 	return slots
 }
 
-// pictures leaves the one source of video that somebody gets who gets one: a screen before cameras, and before those of which
-// nothing comes the first of which something does.
-func pictures(list []candidate) []candidate {
-	if i := slices.IndexFunc(list, func(c candidate) bool { return c.source.sends() && c.source.screen() }); i >= 0 {
-		return list[i : i+1]
-	}
+// pictures leaves the one source of video that somebody gets who gets one: a screen before cameras, else in the order of the list,
+// the first of which something comes. Those before it are awaited: nothing comes of them as their cameras are off, or as they rest
+// because nobody has wanted them so far, which the bridge cannot tell apart. So their senders are told that they are wanted. The
+// caller holds Conference.mu.
+func pictures(list []candidate) (show, await []candidate) {
+	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.source.place(), b.source.place()) })
 	if i := slices.IndexFunc(list, func(c candidate) bool { return c.source.sends() }); i >= 0 {
-		return list[i : i+1]
+		return list[i : i+1], list[:i]
 	}
-	return list[:min(len(list), 1)]
+	return list[:min(len(list), 1)], list
+}
+
+// place is that of screens before cameras.
+func (s *source) place() int {
+	if s.screen() {
+		return 0
+	}
+	return 1
 }
 
 // sends reports that something of the source comes. The caller holds Conference.mu.
@@ -111,7 +120,9 @@ func (c *Conference) turn() {
 		d := e.dialect.Load()
 		c.wantVideo, c.wantAudio = e.video(c.wantVideo), e.audio(c.wantAudio)
 		e.out.mu.Lock()
-		other := d.payload[opus] != 0 && elsewhere(e.out.audio, e.voices(c.wantAudio)) || d.watches() && elsewhere(e.out.video, pictures(c.wantVideo))
+		show, await := pictures(c.wantVideo)
+		other := d.payload[opus] != 0 && elsewhere(e.out.audio, e.voices(c.wantAudio)) ||
+			d.watches() && (elsewhere(e.out.video, show) || len(await) != e.out.awaited)
 		e.out.mu.Unlock()
 		if other {
 			c.dirty.Store(true)
