@@ -29,8 +29,26 @@ func TestCallerWithoutLevelsIsTheSpeaker(t *testing.T) {
 			t.Fatalf("%s is not the dominant speaker: %v", speaker, err)
 		}
 		eventually(t, "voice of "+speaker, func() bool { return carl.Heard("audio").Latest == speaker+"-a0" })
-		if speaker == "ann" { // bob's camera rests while neither of the others is shown it
-			eventually(t, "picture of ann", func() bool { return carl.Heard("video").Latest == "ann-v0" })
+		eventually(t, "picture of "+speaker, func() bool { return carl.Heard("video").Latest == speaker+"-v0" })
+	}
+}
+
+// The cameras of members who watch nobody rest, but for that of who speaks when somebody in the room sees one picture.
+func TestCallerSeesWhoSpeaksThoughNobodyElseWatches(t *testing.T) {
+	room := fresh("room")
+	watchesNone := func(o *jitsipeer.Options) {
+		o.Wanted = map[string]any{"defaultConstraints": map[string]any{"maxHeight": 0}}
+	}
+	members := map[string]*jitsipeer.Peer{"ann": member(t, room, "ann", watchesNone), "bob": member(t, room, "bob", watchesNone)}
+	carl := phone(t, "carl", callpeer.Options{Video: true})
+	carl.Call(at(room), fresh("call"))
+	for _, p := range members {
+		get(t, p, "carl-a0")
+	}
+	for _, speaker := range []string{"ann", "bob", "ann", "bob"} {
+		for nick, p := range members {
+			p.Level(map[bool]int{true: 20, false: 127}[nick == speaker])
 		}
+		eventually(t, "picture of "+speaker, func() bool { return carl.Heard("video").Latest == speaker+"-v0" })
 	}
 }
