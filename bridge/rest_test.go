@@ -231,3 +231,28 @@ func TestARestingScreenIsWoken(t *testing.T) {
 	s.talk("b", settles)
 	s.sees("no screen any more", "b-v0", "b-v0")
 }
+
+// Of a screen on which nothing moves browsers send a picture a second. It is not taken for one that is off meanwhile.
+func TestAStillScreenStays(t *testing.T) {
+	s := newStage(t, "a", "b")
+	screen := videoSource("b-v1", 7000, 1)
+	screen.VideoType = api.Desktop
+	s.change("b", func(e *api.Endpoint) { e.Sources = append(slices.Clone(e.Sources), screen) })
+	s.wants("b", singleHeight) // so that the camera of a does not rest
+	s.talk("a", time.Second)
+	slides, away := &camera{w: s.world, id: "b", ssrc: 7000}, 0
+	for range 12 {
+		slides.frame(slides.frames == 0)
+		for end := s.now.Add(1100 * time.Millisecond); s.now.Before(end); {
+			s.talk("a", Period)
+			if v := s.bridge.Endpoint("c", "r").out.video; slides.frames > 1 && v[0].source.name != "b-v1" {
+				away++
+			}
+		}
+	}
+	if away > 0 {
+		t.Errorf("for %v the viewer sees something else", time.Duration(away)*Period)
+	}
+	s.talk("a", 4*time.Second)
+	s.sees("nothing of it comes any more", "a-v0", "a-v0")
+}

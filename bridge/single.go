@@ -81,10 +81,10 @@ func (s *source) place() int {
 	return 1
 }
 
-// sends reports that something of the source comes. The caller holds Conference.mu.
+// sends reports that something of the source comes, or that it is a screen on which perhaps nothing moves. The caller holds Conference.mu.
 func (s *source) sends() bool {
 	for i := range s.levels.streams {
-		if s.levels.streams[i].alive {
+		if l := &s.levels.streams[i]; l.alive || l.still && s.screen() {
 			return true
 		}
 	}

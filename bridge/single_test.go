@@ -199,7 +199,7 @@ func TestCallerSeesTheScreen(t *testing.T) {
 	r := w.join("r", caller("r"))
 	cameras := []*camera{{w: w, id: "a", ssrc: 2000}, {w: w, id: "b", ssrc: 3000}, {w: w, id: "b", ssrc: 4000}}
 	shoot := func(cameras ...*camera) {
-		for range 100 {
+		for range 200 {
 			for _, c := range cameras {
 				c.frame(c.frames == 0 || w.legs[c.id].plis(c.ssrc) > 0)
 			}

@@ -125,6 +125,7 @@ type levels struct {
 // level is one stream of a source.
 type level struct {
 	alive   bool
+	still   bool               // it was within stillFor
 	spatial uint8              // its highest spatial layer that is alive
 	heights [maxSpatial]uint16 // of the spatial layers, 0 when unknown
 

@@ -17,7 +17,8 @@ const (
 	maxJump     = 3000 // sequence numbers by which a packet may be ahead or behind (RFC 3550 §A.1, HB9)
 	restartRun  = 5    // packets in a row elsewhere: the stream began anew
 	aliveFor    = time.Second
-	reportEvery = 100 * time.Millisecond // sender reports are forwarded no more often (HB8)
+	stillFor    = 2500 * time.Millisecond // of a screen on which nothing moves browsers send a picture a second
+	reportEvery = 100 * time.Millisecond  // sender reports are forwarded no more often (HB8)
 )
 
 // stream is one incoming SSRC with media, and its retransmission's SSRC.
@@ -142,6 +143,7 @@ func (s *stream) level(now time.Time) (l level) {
 		if !at.IsZero() && now.Sub(at) < aliveFor {
 			l.alive, l.spatial = true, uint8(i)
 		}
+		l.still = l.still || !at.IsZero() && now.Sub(at) < stillFor
 	}
 	l.heights = s.height
 	l.rates, l.spare, l.measured = s.meter.rates(now)
