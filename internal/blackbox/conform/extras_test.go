@@ -134,6 +134,12 @@ var extras = []row{
 		wants(s, got, "status='completed'", "<value>"+ann.account+"</value>")
 		ann.refused("set", "localhost", command(nsAdminCommands+"#get-registered-users-list", "", ""), "forbidden")
 	}},
+	{"XEP-0133 §4.23", "how something is said to everybody, and who may", "", func(s *scene) { // nothing is said: all other cases would hear it
+		boss := s.administrator()
+		got := boss.set("localhost", command(nsAdminCommands+"#announce", "", ""), "status='executing'", "var='announcement'", "type='text-multi'")
+		boss.refused("set", "localhost", command(nsAdminCommands+"#announce", attr(s, got, "sessionid"), form(nsAdminCommands, "announcement", "")), "bad-request")
+		s.client("ann").refused("set", "localhost", command(nsAdminCommands+"#announce", "", ""), "forbidden")
+	}},
 	{"XEP-0157 §3", "how to reach those who run the server", "", func(s *scene) {
 		s.client("ann").get("localhost", info, "http://jabber.org/network/serverinfo", "abuse-addresses", "<value>mailto:abuse@example.org</value>")
 	}},
