@@ -29,6 +29,7 @@ var may = map[string][]string{
 	"portal/oidc":    {"portal/oidc"},
 	"portal/records": {"internal", "portal/report"},
 	"portal/report":  {"internal"},
+	"portal/alert":   {"internal", "portal/report"},
 	"jingle/gateway": {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
 	"jingle/focus":   {"internal", "jingle", "muc", "xmpp", "bridge", "turn"},
 	"jingle/call":    {"internal", "jingle", "muc", "xmpp"},

@@ -154,6 +154,9 @@ func (c *Config) Check() error {
 	if err := c.Records.Check(); err != nil {
 		wrong(true, "%w", err)
 	}
+	if err := c.Alerts.Check(&c.Records.Report); err != nil {
+		wrong(true, "%w", err)
+	}
 	if err := c.Apprtc.Check(); err != nil {
 		wrong(true, "apprtc: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"parley/jingle/gateway/roomserver"
 	"parley/muc"
 	"parley/portal"
+	"parley/portal/alert"
 	"parley/portal/api"
 	"parley/portal/hook"
 	"parley/portal/oidc"
@@ -61,6 +62,7 @@ type Config struct {
 	Push       push.Config        `help:"what the app servers of clients are told, so that a phone without a connection wakes up (XEP-0357)"`
 	Token      token.Config       `help:"tokens (JWT) that are accepted instead of a password. The issuer \"parley\" always exists: its secret is made by the server, and the command parley token signs with it"`
 	Records    records.Config     `help:"records of calls"`
+	Alerts     alert.Config       `help:"mails to administrators about what has become of the server"`
 	Rooms      muc.Limits         `help:"rooms"`
 	Focus      focus.Config       `help:"calls in rooms"`
 	Roomserver roomserver.Config  `help:"clients of the RoomServer protocol"`
@@ -125,7 +127,7 @@ func Default() Config {
 		},
 		Log:  Log{Format: "text"},
 		HTTP: portal.Defaults(), API: api.Defaults(), OIDC: oidc.Defaults(), Hooks: hook.Defaults(),
-		C2S: c2s.Defaults(), Auth: auth.DefaultConfig(), Accounts: im.DefaultLimits(), Pubsub: pubsub.DefaultLimits, Archive: archive.DefaultConfig(), Upload: upload.DefaultConfig(), Push: push.DefaultConfig(), Register: register.Defaults(), Invite: invite.Defaults(), Federation: s2s.Defaults(), Records: records.Defaults(), Rooms: roomDefaults(), Focus: focus.Config{Owners: "first"}, Roomserver: roomserver.Defaults(), Apprtc: apprtc.Defaults(), Token: token.DefaultConfig(),
+		C2S: c2s.Defaults(), Auth: auth.DefaultConfig(), Accounts: im.DefaultLimits(), Pubsub: pubsub.DefaultLimits, Archive: archive.DefaultConfig(), Upload: upload.DefaultConfig(), Push: push.DefaultConfig(), Register: register.Defaults(), Invite: invite.Defaults(), Federation: s2s.Defaults(), Records: records.Defaults(), Alerts: alert.Defaults(), Rooms: roomDefaults(), Focus: focus.Config{Owners: "first"}, Roomserver: roomserver.Defaults(), Apprtc: apprtc.Defaults(), Token: token.DefaultConfig(),
 		Media:  Media{TCP: true},
 		TURN:   turnDefaults(),
 		ICE:    ICE{TTL: time.Hour},
