@@ -37,6 +37,7 @@ type registry struct {
 
 	mu      sync.Mutex // guards what follows
 	servers map[string]*iceServer
+	silent  map[string]time.Time // those that are lost, since when
 }
 
 // serversMost bounds how many ICE servers there are.
@@ -47,7 +48,7 @@ const ownServer = ""
 
 // newRegistry makes one of the servers that are always there. Own is the address of our own relay and its port.
 func newRegistry(cfg Config, own bool, ownAt string, countries Countries) (*registry, error) {
-	r := &registry{life: cfg.IceKeepLiveTimeout, regions: newRegions(cfg, countries), servers: make(map[string]*iceServer)}
+	r := &registry{life: cfg.IceKeepLiveTimeout, regions: newRegions(cfg, countries), servers: make(map[string]*iceServer), silent: make(map[string]time.Time)}
 	if own {
 		at, _ := netip.ParseAddrPort(ownAt)
 		r.servers[ownServer] = &iceServer{own: true, most: cfg.IceBandwidth, region: r.regions.of(at.Addr().Unmap())}
@@ -131,8 +132,8 @@ func (r *registry) choose(need int, a, b string, now time.Time) *grant {
 	var best *iceServer
 	any := false
 	for ip, s := range r.servers {
-		if !s.expires.IsZero() && !now.Before(s.expires) {
-			delete(r.servers, ip)
+		if s.over(now) {
+			r.expire(ip, s)
 			continue
 		}
 		any = true
@@ -272,10 +273,11 @@ func (r *registry) register(s *iceServer, now time.Time) (known, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.servers[s.ip]
-	known = old != nil && (old.expires.IsZero() || now.Before(old.expires))
+	known = old != nil && !old.over(now)
 	if !known && len(r.servers) >= serversMost {
 		return false, false
 	}
+	delete(r.silent, s.ip)
 	s.expires, s.region = now.Add(r.life), r.regions.of(s.addr())
 	if known {
 		if old.expires.IsZero() {
@@ -294,7 +296,7 @@ func (r *registry) report(ip string, rx, tx int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.servers[ip]
-	if s == nil || !s.expires.IsZero() && !now.Before(s.expires) {
+	if s == nil || s.over(now) {
 		return false
 	}
 	s.rx, s.tx = rx, tx
@@ -307,6 +309,7 @@ func (r *registry) report(ip string, rx, tx int, now time.Time) bool {
 func (r *registry) deregister(ip string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.silent, ip)
 	s := r.servers[ip]
 	if s == nil {
 		return false

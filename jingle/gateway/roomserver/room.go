@@ -87,6 +87,9 @@ func (r *room) handle(m *member, c *conn, q *Message) {
 	case cmdReportInfo:
 		r.service.reported(m, q)
 		r.told(m, q)
+		if q.Result == reportNoWay {
+			m.complains(q)
+		}
 		return
 	case cmdReportStats:
 		r.measured(m, q)

@@ -25,7 +25,7 @@ func (s *Service) Servers() (list []Server) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	for _, i := range r.servers {
-		if !i.expires.IsZero() && !now.Before(i.expires) {
+		if i.over(now) {
 			continue
 		}
 		v := Server{Own: i.own, Region: i.region, Rate: i.rate(), Capacity: i.most, Members: i.members, Expires: i.expires}

@@ -57,6 +57,7 @@ type Parts struct {
 
 	Countries Countries // nil: none is known
 	Records   Records   // nil: none are kept
+	Alerts    Alerts    // nil: nobody is told
 
 	URL     string   // where WebSockets lead to, such as wss://example.org
 	ICE     string   // address of our own STUN and TURN, as clients are told at login
@@ -71,6 +72,7 @@ type Service struct {
 	parts   Parts
 	rec     *event.Recorder
 	records Records
+	alerts  Alerts
 	ice     *registry
 	hall    *socket.Hall
 
@@ -91,7 +93,10 @@ func New(cfg Config, parts Parts) (*Service, error) {
 	if parts.Records == nil {
 		parts.Records = unrecorded{}
 	}
-	return &Service{cfg: cfg, parts: parts, rec: parts.Recorder, records: parts.Records, ice: ice, hall: socket.NewHall(cfg.Sockets, cfg.PerSource, cfg.SourceRate, parts.Recorder),
+	if parts.Alerts == nil {
+		parts.Alerts = unwatched{}
+	}
+	return &Service{cfg: cfg, parts: parts, rec: parts.Recorder, records: parts.Records, alerts: parts.Alerts, ice: ice, hall: socket.NewHall(cfg.Sockets, cfg.PerSource, cfg.SourceRate, parts.Recorder),
 		rooms: make(map[wire.Addr]*room)}, nil
 }
 
