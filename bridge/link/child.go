@@ -44,6 +44,8 @@ type Child struct {
 	// News is told what a bridge that is up has announced, or why none could be started; nil: the log is told of the latter.
 	// It is called by Run, one call after the other.
 	News func(setup json.RawMessage, err error)
+	// Died is told of a bridge that has ended, before another one is started; it may be nil. Run calls it too.
+	Died func(status string)
 }
 
 // bridge is a bridge that runs.
@@ -88,7 +90,11 @@ func (c *Child) Run(ctx context.Context) error {
 			return c.end(b)
 		}
 		lived := time.Since(b.since)
-		c.Log.Error("the bridge has ended", "pid", b.pid, "status", b.status(), "lived", lived.Round(time.Millisecond))
+		status := b.status()
+		c.Log.Error("the bridge has ended", "pid", b.pid, "status", status, "lived", lived.Round(time.Millisecond))
+		if c.Died != nil {
+			c.Died(fmt.Sprintf("process %d: %s", b.pid, status))
+		}
 		b.release()
 		if lived >= healthy {
 			deaths = 0

@@ -15,6 +15,7 @@ type health struct {
 	mu   sync.Mutex // guards what follows, and lets one ask at a time
 	at   time.Time
 	last error
+	down time.Time // when it was first found that it cannot be written; zero: it can
 }
 
 const (
@@ -36,7 +37,24 @@ func (h *health) check(s store.Store) error {
 		h.last = errors.Join(errors.New("the store cannot be written"), err)
 	}
 	h.at = time.Now()
+	switch {
+	case h.last == nil:
+		h.down = time.Time{}
+	case h.down.IsZero():
+		h.down = h.at
+	}
 	return h.last
+}
+
+// lasts is check, and for how long the store could not be written.
+func (h *health) lasts(s store.Store) (time.Duration, error) {
+	err := h.check(s)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil || h.down.IsZero() {
+		return 0, err
+	}
+	return time.Since(h.down), err
 }
 
 // ready says why no new client should be sent here.
@@ -47,7 +65,14 @@ func (s *server) ready() error {
 	if s.process.full.Load() {
 		return errors.New("the process is near its limit of file descriptors or memory")
 	}
-	return errors.Join(s.health.check(s.store), s.media.ready())
+	away, err := s.health.lasts(s.store)
+	if away < patience {
+		err = nil // calls go on, and it may be back in a moment
+	}
+	if s.roomServer != nil && s.cfg.Roomserver.IceSecret != "" && !s.roomServer.Usable() {
+		err = errors.Join(err, errors.New("no STUN or TURN server is there"))
+	}
+	return errors.Join(err, s.media.ready())
 }
 
 // details is what the administrator sees of the server's health.

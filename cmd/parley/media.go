@@ -33,6 +33,8 @@ type media struct {
 	metrics *bridgeMetrics
 	suffer  *troubles
 
+	bridges func(up bool, detail string) // told of bridges that die and are started again
+
 	setup  setup // with the ports that were bound, once the bridge is up
 	first  chan error
 	stress atomic.Pointer[api.Stress] // nil: not told yet
@@ -47,9 +49,9 @@ const remember = turn.MaxTTL + 2*time.Minute
 
 // openMedia starts the bridge, or takes over the one that a former server has left, and returns when its listeners are
 // bound. If one cannot be, the error says why.
-func openMedia(s setup, data *dataDir, log *slog.Logger, events *event.Recorder, single bool) (*media, error) {
+func openMedia(s setup, data *dataDir, log *slog.Logger, events *event.Recorder, bridges func(up bool, detail string), single bool) (*media, error) {
 	m := &media{
-		data: data, log: log, setup: s, first: make(chan error, 1), metrics: newBridgeMetrics(data.path, events), suffer: newTroubles(log),
+		bridges: bridges, data: data, log: log, setup: s, first: make(chan error, 1), metrics: newBridgeMetrics(data.path, events), suffer: newTroubles(log),
 		client: link.NewClient(link.ClientConfig{Dial: link.Dial(data.path), Log: log, Events: events, Remember: remember}),
 	}
 	m.running, m.cancel = context.WithCancel(context.Background())
@@ -59,7 +61,7 @@ func openMedia(s setup, data *dataDir, log *slog.Logger, events *event.Recorder,
 	}
 	m.child = &link.Child{
 		Data: data.path, Path: path, Args: []string{"bridge", "--data", data.path, "--setup", data.file(setupFile)}, Log: log,
-		Fits: s.fits, News: m.news(), Heard: m.client.Heard,
+		Fits: s.fits, News: m.news(), Heard: m.client.Heard, Died: func(status string) { m.bridges(false, status) },
 	}
 	if single {
 		return m, m.openOwn()
@@ -88,6 +90,9 @@ func (m *media) news() func(json.RawMessage, error) {
 			m.log.Error("the bridge could not be started", "err", err)
 		}
 		if started {
+			if err == nil {
+				m.bridges(true, "")
+			}
 			return
 		}
 		started = true

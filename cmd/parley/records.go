@@ -54,7 +54,7 @@ func (s *server) keepRecords(node string) (err error) {
 		return nil
 	}}
 	s.rooms.Observe(s.records.left)
-	s.reporter, err = report.New(s.cfg.Records.Report, report.Options{Domain: s.cfg.Domain, Store: s.store, Recorder: s.recorder, Log: s.log})
+	s.reporter, err = report.New(s.cfg.Records.Report, report.Options{Domain: s.cfg.Domain, Store: s.store, Recorder: s.recorder, Log: s.log, Fate: s.reported})
 	if err != nil {
 		return err
 	}

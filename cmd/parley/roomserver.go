@@ -26,6 +26,9 @@ func (s *server) openRoomServer(calls *focus.Focus, rooms string, parts *portal.
 		Domain: s.cfg.Domain, Rooms: rooms, MUC: s.rooms, Router: s.router, Tokens: s.tokens,
 		URL: channelBase(s.cfg, s.listeners), Origins: s.cfg.HTTP.Origins, Recorder: s.recorder,
 	}
+	if s.alerts != nil {
+		p.Alerts = s.alerts
+	}
 	if s.cfg.Bridged() {
 		p.Focus = calls
 	}

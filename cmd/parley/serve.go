@@ -31,6 +31,7 @@ import (
 	"parley/jingle/gateway/roomserver"
 	"parley/muc"
 	"parley/portal"
+	"parley/portal/alert"
 	"parley/portal/hook"
 	"parley/portal/page"
 	"parley/portal/report"
@@ -129,6 +130,7 @@ func (c *serveCmd) Run() error {
 		return err
 	}
 	defer data.Close()
+	manager := newManager()
 	log, level := newLogger(os.Stderr, cfg.Log)
 	slog.SetDefault(log)
 
@@ -142,9 +144,12 @@ func (c *serveCmd) Run() error {
 	if err := data.announce(s.run); err != nil { // who waits for that file finds the greeting said
 		return errors.Join(err, s.stop())
 	}
+	manager.say("READY=1")
+	s.group.Go(func() { manager.watch(s.stopping, s.turns) })
 	for {
 		select {
 		case err = <-s.failed:
+			s.past.fault = err
 			log.Log(context.Background(), event.LevelCritical, "the server cannot go on", "err", err)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
@@ -155,12 +160,14 @@ func (c *serveCmd) Run() error {
 		}
 		break
 	}
+	manager.say("STOPPING=1")
 	go func() {
 		for sig := range signals {
 			if sig != syscall.SIGHUP {
 				if bridge := link.Running(c.Data); bridge != 0 {
 					syscall.Kill(bridge, syscall.SIGTERM) // it would wait for another server
 				}
+				s.past.end()
 				os.Exit(1)
 			}
 		}
@@ -182,6 +189,8 @@ type server struct {
 	process    *process
 	metrics    *prometheus.Registry
 	recorder   *event.Recorder
+	past       *past          // how the last process has ended, and this one does
+	alerts     *alert.Service // nil: nobody is told
 	store      store.Store
 	tokens     *token.Checker
 	router     *route.Router
@@ -238,6 +247,10 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 	s.metrics = prometheus.NewRegistry()
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.recorder = event.New(log, s.metrics, cfg.Log.Redact)
+	s.alerts = alert.New(cfg.Alerts, alert.Options{Domain: cfg.Domain, Mail: cfg.Records.Report, Recorder: s.recorder, Log: log})
+	if s.past, err = data.past(s.alerts != nil); err != nil {
+		log.Warn("it will not be known whether this process was killed", "err", err)
+	}
 
 	for _, l := range s.listeners {
 		l.stream = &patient{l.stream, func() { s.recorder.Hurt("limit.process", l.String(), "text", "a connection could not be accepted") }}
@@ -280,7 +293,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 		return nil, err
 	}
 	if len(wished.listeners()) > 0 {
-		if s.media, err = openMedia(wished, data, log, s.recorder, single); err != nil {
+		if s.media, err = openMedia(wished, data, log, s.recorder, s.bridgeFate, single); err != nil {
 			return nil, err
 		}
 		s.listeners = append(s.listeners, s.media.listeners()...)
@@ -410,7 +423,9 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 			return nil, err
 		}
 	}
+	s.runAlerts()
 	s.run = s.describe()
+	s.past.started()
 	return s, nil
 }
 

@@ -63,6 +63,7 @@ func (s *server) stop() error {
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
+	s.past.end()
 	os.Remove(s.data.file(runFile))
 	var real []error
 	for _, err := range errs {

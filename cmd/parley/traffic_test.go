@@ -43,7 +43,7 @@ func TestTrafficOfTheBridgeIsExported(t *testing.T) {
 // A bridge is killed when it hangs only if somebody listens to it.
 func TestBridgeIsListenedTo(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	m, err := openMedia(openTestSetup(t), &dataDir{path: t.TempDir()}, log, nil, true)
+	m, err := openMedia(openTestSetup(t), &dataDir{path: t.TempDir()}, log, nil, nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}

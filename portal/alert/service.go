@@ -25,7 +25,7 @@ var (
 	Database = Kind{"database lost", "database back"}
 	Bridge   = Kind{"bridge died", "bridge restarted"}
 	ICE      = Kind{"ICE server lost", "ICE server back"}
-	Report   = Kind{"report failed", "report mailed after all"}
+	Report   = Kind{"report failed", ""}
 	connects = Kind{"ICE server does not connect clients", ""}
 )
 
@@ -91,6 +91,9 @@ func (s *Service) Set(kind Kind, subject string, bad bool, detail string) {
 	defer s.mu.Unlock()
 	s.set(kind, subject, bad, detail, time.Now())
 }
+
+// Forget takes that there is no such thing any more: nothing is told, and the next time that it is bad is a change.
+func (s *Service) Forget(kind Kind, subject string) { s.Set(Kind{Bad: kind.Bad}, subject, false, "") }
 
 // set is Set with mu held.
 func (s *Service) set(kind Kind, subject string, bad bool, detail string, now time.Time) {

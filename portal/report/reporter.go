@@ -26,6 +26,10 @@ type Options struct {
 	Store    Leases
 	Recorder *event.Recorder
 	Log      *slog.Logger // nil: nothing is logged
+
+	// Fate is told, each time that a day's report was looked at, why this server could not mail it; nil: it has, or it is another's to
+	// mail. It may be nil itself.
+	Fate func(day string, err error)
 }
 
 // Reporter makes reports, and mails them at midnight. It is safe for concurrent use.
@@ -114,7 +118,13 @@ func (r *Reporter) once(ctx context.Context, from time.Time) (done bool, err err
 		if err == nil && r.o.Log != nil {
 			r.o.Log.Debug("the report is mailed, or another's to mail", "day", day)
 		}
+		if err == nil && r.o.Fate != nil {
+			r.o.Fate(day, nil)
+		}
 		return false, err
+	}
+	if r.o.Fate != nil {
+		defer func() { r.o.Fate(day, err) }()
 	}
 	making, cancel := context.WithTimeout(ctx, makeTime)
 	defer cancel()

@@ -74,6 +74,15 @@ const silentMost = 1000
 // gone by themselves; each for a day. Callers ask now and then.
 func (s *Service) Lost() []string { return s.ice.lost(time.Now()) }
 
+// There reports that an ICE server is there.
+func (s *Service) There(ip string) bool {
+	r := s.ice
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := r.servers[ip]
+	return one != nil && !one.over(time.Now())
+}
+
 func (r *registry) lost(now time.Time) (list []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
