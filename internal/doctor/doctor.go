@@ -163,6 +163,7 @@ func Examine(ctx context.Context, p Patient) []Finding {
 		e.health(ctx)
 		e.shown(ctx)
 		e.web(ctx)
+		e.mail(ctx)
 	}
 	return e.found
 }

@@ -16,12 +16,15 @@ func alerting(m *mailServer) string {
 	return fmt.Sprintf("[records.report]\nhost = \"127.0.0.1\"\nport = %d\nstart_tls = \"off\"\n[alerts]\nto = [\"ann@example.org\"]\nice_reports = 3\nretry = \"1s\"\n", m.Addr().(*net.TCPAddr).Port)
 }
 
-// alerts are the subjects of the mails, without the host.
-func (m *mailServer) alerts() (list []string) {
+// alerts are the subjects of the mails that are of the database, or of anything else, without the host. A disk may stand still for so
+// long that a database on it is lost for a moment.
+func (m *mailServer) alerts(database bool) (list []string) {
 	subjects, _ := m.got()
 	for _, s := range subjects {
 		_, text, _ := strings.Cut(s, ": ")
-		list = append(list, text)
+		if strings.HasPrefix(text, "database ") == database {
+			list = append(list, text)
+		}
 	}
 	return list
 }
@@ -29,8 +32,9 @@ func (m *mailServer) alerts() (list []string) {
 // alerted waits for a mail more, and compares all of them.
 func alerted(t testing.TB, m *mailServer, want ...string) {
 	t.Helper()
-	eventually(t, "an alert: "+want[len(want)-1], func() bool { return len(m.alerts()) >= len(want) })
-	if got := m.alerts(); !slices.Equal(got, want) {
+	database := strings.HasPrefix(want[0], "database ")
+	eventually(t, "an alert: "+want[len(want)-1], func() bool { return len(m.alerts(database)) >= len(want) })
+	if got := m.alerts(database); !slices.Equal(got, want) {
 		t.Errorf("mailed: %q, want %q", got, want)
 	}
 }
@@ -67,7 +71,7 @@ func TestR29ChangesOfAServerAreMailedOnce(t *testing.T) {
 		members[0].Await("respKeepLive")
 	}
 	report(3)
-	if got := m.alerts(); len(got) != 1 {
+	if got := m.alerts(false); len(got) != 1 {
 		t.Errorf("mailed: %q", got)
 	}
 	report(1)
@@ -78,7 +82,7 @@ func TestR29ChangesOfAServerAreMailedOnce(t *testing.T) {
 	s.Stop()
 	s.Start()
 	s.Stop()
-	if got := m.alerts(); len(got) != 4 {
+	if got := m.alerts(false); len(got) != 4 {
 		t.Errorf("mailed: %q", got)
 	}
 }
@@ -94,8 +98,8 @@ func TestR29ADatabaseIsLostAndBack(t *testing.T) {
 	alerted(t, m, "database lost")
 	pg.Start(t)
 	alerted(t, m, "database lost", "database back")
-	s.Stop()
-	if got := m.alerts(); len(got) != 2 {
+	s.Kill()
+	if got, _ := m.got(); len(got) != 2 {
 		t.Errorf("mailed: %q", got)
 	}
 }
