@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strconv"
 
@@ -197,7 +196,7 @@ func (e *Endpoint) newPooled(d *dialect, n int, video bool) *slot {
 	for i := range pair {
 		for pair[i] == 0 || pair[i] == pair[0] && i == 1 || e.out.slots[pair[i]] != nil || e.Conference.owns(pair[i]) ||
 			pair[i] == d.audioSSRC || pair[i] == d.videoSSRC {
-			pair[i] = rand.Uint32()
+			pair[i] = e.bridge().random()
 		}
 	}
 	letter := "a"

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,7 +51,8 @@ type Bridge struct {
 	paced    paced
 	lateness lateness
 	listener listener
-	held     udp.Pool // what waits in pacers
+	held     udp.Pool      // what waits in pacers
+	random   func() uint32 // of all; tests replace it
 
 	applying sync.Mutex // one Apply after the other; held before all other locks
 
@@ -60,7 +62,8 @@ type Bridge struct {
 
 // New returns a bridge without conferences.
 func New(c Config) *Bridge {
-	return &Bridge{config: c, conferences: make(map[string]*Conference), paced: paced{wake: make(chan struct{}, 1)}, listener: newListener()}
+	return &Bridge{config: c, conferences: make(map[string]*Conference), paced: paced{wake: make(chan struct{}, 1)}, listener: newListener(),
+		random: rand.Uint32}
 }
 
 // Events sets who is told what becomes of conferences. The function must not wait, and must not call the bridge.

@@ -3,6 +3,8 @@ package bridge
 import (
 	"container/heap"
 	"encoding/binary"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -326,9 +328,11 @@ func (r *remote) tick() {
 			}
 		}
 	}
-	for ssrc, a := range r.streams {
+	for _, ssrc := range slices.Sorted(maps.Keys(r.streams)) {
+		a := r.streams[ssrc]
 		var ask []uint16
-		for seq, h := range a.holes {
+		for _, seq := range slices.Sorted(maps.Keys(a.holes)) {
+			h := a.holes[seq]
 			if n.now-h.since > time.Second {
 				delete(a.holes, seq)
 				if a.keyless == 0 {
@@ -396,7 +400,7 @@ func newNetwork(t testing.TB, seed uint64, senders int, down, up netem.Schedule,
 
 func newNetworkOf(t testing.TB, seed uint64, senders int, sizes []encoded, down, up netem.Schedule, flows ...ways) *network {
 	n := &network{w: newWorld(t), down: &netem.Bottleneck{Queue: netem.Queue{Time: 300 * time.Millisecond}}, up: &netem.Bottleneck{Queue: netem.Queue{Time: 300 * time.Millisecond}}}
-	n.begun = n.w.now
+	n.w.bridge.random = rand.New(rand.NewPCG(seed, 0)).Uint32
 	for i := range senders {
 		id := string(rune('a' + i))
 		c := &triple{id: id, streams: slices.Clone(sizes)}
@@ -457,6 +461,7 @@ func newNetworkOf(t testing.TB, seed uint64, senders int, sizes []encoded, down,
 			n.w.bridge.Pace(n.w.batch)
 		}
 	})
+	n.begun = n.w.bridge.Conference("c").epoch // so that the same seed is the same on any machine
 	n.down.Schedule = down[:1]
 	if up != nil {
 		n.up.Schedule = up[:1]

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"parley/bridge/rtp"
@@ -91,13 +90,14 @@ func newSlot(receiver *Endpoint, video bool, ssrc, rtx uint32, mid string) *slot
 	}
 	s := &slot{receiver: receiver, video: video, ssrc: ssrc, rtx: rtx, mid: mid}
 	// The first sequence number under new keys is below half a cycle: SRTP guesses the rollover counter (RFC 3711 §3.3.1).
-	next, newest := uint16(rand.Uint32N(1<<15)), rand.Uint32()
+	random := receiver.bridge().random
+	next, newest := uint16(random()>>17), random()
 	if t, ok := receiver.out.trails[ssrc]; ok {
 		next, newest = t.next, t.newest
 		s.sent, s.sentAt, s.packets, s.octets = true, t.at, t.packets, t.octets
 	}
 	s.order = rtp.NewContinuity(lookback, next, newest)
-	s.repairs = uint16(rand.Uint32N(1 << 15))
+	s.repairs = uint16(random() >> 17)
 	if t, ok := receiver.out.trails[rtx]; ok {
 		s.repairs = t.next
 	}
