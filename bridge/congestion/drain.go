@@ -44,6 +44,7 @@ func (g *GCC) deepen(at time.Duration) {
 	if acknowledged, ok := g.arrived.rate(); ok {
 		g.control.rate = min(rate, acknowledged)
 	}
+	g.losses.cut(g.control.rate)
 	g.drains(at)
 	g.drain.rate = rate
 }

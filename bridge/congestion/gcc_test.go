@@ -177,6 +177,31 @@ func TestGrowingDelayCutsToWhatArrives(t *testing.T) {
 	}
 }
 
+// An experiment that began before the rate was cut a second time, as half of it did not make the queue shorter, ends with the rate
+// as it is then: what is lost meanwhile is what the queue has no room for.
+func TestExperimentDoesNotBringBackWhatTheQueueHasNoRoomFor(t *testing.T) {
+	p := newPath(t, Config{Start: 2_000_000})
+	p.e.Demand(0)
+	p.steady(2_000_000, 3*second, always(50*ms))
+	d := 50 * ms
+	full := func(int) time.Duration { d = min(d+4*ms, 350*ms); return d }
+	for i := 0; !p.e.drain.on; i++ {
+		if p.steady(2_000_000, 100*ms, full); i > 20 {
+			t.Fatal("a queue that grows is not emptied")
+		}
+	}
+	p.e.losses.before = p.e.control.rate
+	for i := 0; p.e.drain.rate == 0; i++ {
+		if p.steady(500_000, 100*ms, full); i > 30 {
+			t.Fatal("a queue that stays is not emptied a second time")
+		}
+	}
+	cut := p.e.State()
+	if p.e.obey(restore); p.e.State().Steady > cut.Steady || cut.Steady > 600_000 {
+		t.Errorf("%d after a cut to %d, where 500,000 arrive", p.e.State().Steady, cut.Steady)
+	}
+}
+
 func TestConstantDelayOfAnyReceiverClockCutsNothing(t *testing.T) {
 	for _, clock := range []time.Duration{0, 63 * ms, 300 * 24 * time.Hour, (1 << 24) * 64 * ms * 3 / 4} {
 		p := newPath(t, Config{Start: 1_000_000})

@@ -91,6 +91,9 @@ func (l *losses) add(p *sent, gone bool, rate float64, at time.Duration) verdict
 	return v
 }
 
+// cut takes a rate to which it was lowered for a queue: an experiment that ends does not bring back what there was no room for.
+func (l *losses) cut(rate float64) { l.before = min(l.before, rate) }
+
 // found takes back that a packet of late was lost.
 func (l *losses) found() { l.lost = max(l.lost-1, 0) }
 

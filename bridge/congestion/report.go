@@ -92,7 +92,7 @@ func (g *GCC) steer(u usage, at time.Duration) {
 	}
 	if u == overuse {
 		g.goal = 0
-		g.losses.before = min(g.losses.before, g.control.rate) // what was cut for a queue does not come back
+		g.losses.cut(g.control.rate)
 	}
 	g.empty(u, at)
 }
