@@ -6,43 +6,10 @@ import { Help, Settings, copy } from './ui/dialogs.js';
 import { Media } from './media.js';
 import { Session } from './session.js';
 import { readSwitches, serverConfig } from './config.js';
+import { memory, takeToken } from './kept.js';
 import { displayName, roomName } from './names.js';
 import { admit } from './pass.js';
 import { tilesOf } from './seats.js';
-
-const memory = {
-	get(key) {
-		try {
-			return JSON.parse(localStorage.getItem(`parley.${key}`) ?? 'null');
-		} catch {
-			return null;
-		}
-	},
-	set(key, value) {
-		try {
-			localStorage.setItem(`parley.${key}`, JSON.stringify(value));
-		} catch {
-			// Then it lasts as long as the page.
-		}
-	},
-};
-
-// take moves a permission (?jwt= or ?invitation=) out of the address, so that copying the address gives none away. A reload finds it
-// again.
-function take(param, room) {
-	const url = new URL(location.href);
-	const key = `parley.${param} ${room}`;
-	const value = url.searchParams.get(param);
-	try {
-		if (!value) return sessionStorage.getItem(key) ?? undefined;
-		sessionStorage.setItem(key, value);
-		url.searchParams.delete(param);
-		history.replaceState(null, '', url);
-	} catch {
-		// Without storage it stays in the address, where a reload finds it.
-	}
-	return value ?? undefined;
-}
 
 function roomOfPath() {
 	try {
@@ -184,7 +151,7 @@ class App extends Component {
 }
 
 const room = roomOfPath();
-const token = take('jwt', room);
-const invitation = take('invitation', room);
+const token = takeToken(room);
+const invitation = takeToken(room, 'invitation');
 const config = await serverConfig(location);
 render(html`<${App} config=${config} switches=${readSwitches(location.hash)} room=${room} token=${token} pass=${invitation && (() => admit(invitation, location))} />`, document.getElementById('app'));

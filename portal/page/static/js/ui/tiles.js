@@ -53,7 +53,7 @@ class Tile extends Component {
 }
 
 /** Self is one's own picture. */
-const Self = ({ media, name, me, overlay }) => {
+export const Self = ({ media, name, me, overlay }) => {
 	const track = media.track.video;
 	return html`<div class=${`tile self ${overlay ? 'overlay' : ''}`}>
 		${track ? html`<${Video} key=${track.id} stream=${streamOf(track)} muted mirrored label="You" />`
