@@ -184,7 +184,7 @@ func addrString(a net.Addr) string {
 // (hardening HW1).
 func (p *Portal) checkPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !cleanPath(r.URL.Path) || strings.Contains(strings.ToLower(r.URL.RawPath), "%2f") {
+		if r.URL.Path != rsPath && !cleanPath(r.URL.Path) || strings.Contains(strings.ToLower(r.URL.RawPath), "%2f") {
 			p.refuse(w, r, http.StatusNotFound, "http.path")
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -80,10 +81,23 @@ func policy(ancestors string) string {
 
 func (p *pages) index(w http.ResponseWriter, r *http.Request) { p.serve(w, r, "index.html") }
 
-// adminPage is that of administrators, which knows nothing until the API has let them in.
-const adminPage = "admin.html"
+// The pages beside that of rooms: that of administrators, which knows nothing until the API has let them in, and that of the
+// RoomServer door.
+const (
+	adminPage = "admin.html"
+	rsPage    = "rs.html"
+)
 
-// admin serves it. Nobody may show it in a frame, whatever holds for rooms.
+// roomServer serves the page of the RoomServer door, with the headers of rooms.
+func (p *pages) roomServer(w http.ResponseWriter, r *http.Request) { p.serve(w, r, rsPage) }
+
+// toRoomServer leads there, with what was asked. It is not to be remembered: the door may be closed another day.
+func (p *pages) toRoomServer(w http.ResponseWriter, r *http.Request) {
+	to := url.URL{Path: rsPath, RawQuery: r.URL.RawQuery}
+	http.Redirect(w, r, to.String(), http.StatusFound)
+}
+
+// admin serves the page of administrators. Nobody may show it in a frame, whatever holds for rooms.
 func (p *pages) admin(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy("'none'"))
@@ -95,7 +109,7 @@ func (p *pages) admin(w http.ResponseWriter, r *http.Request) {
 
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/static/")
-	if name == adminPage { // it has its own place, and its own headers
+	if name == adminPage || name == rsPage { // they have their own places, and their own headers
 		http.NotFound(w, r)
 		return
 	}
@@ -140,7 +154,7 @@ func (p *Portal) secureHeaders(next http.Handler) http.Handler {
 var reserved = []string{
 	"about", "admin", "api", "bye", "colibri", "colibri-relay-ws", "colibri-ws", "conference-request", "config.js", "debug",
 	"external_api.js", "health", "http-bind", "interface_config.js", "invite", "join", "leave", "libs", "login", "message", "metrics",
-	"mqtt", "page.json", "params", "r", "static", "turn", "upload", "v1alpha", "whep", "whip", "ws", "xmpp-websocket",
+	"mqtt", "page.json", "params", "r", "rs", "static", "turn", "upload", "v1alpha", "whep", "whip", "ws", "xmpp-websocket",
 }
 
 // room serves the page for a room. The name is not looked at further: the page joins the room like any client.

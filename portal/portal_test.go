@@ -205,6 +205,42 @@ func TestAdminPage(t *testing.T) {
 	}
 }
 
+// The page of the RoomServer door is there with the door alone, at the one path that ends in a slash, as strict as that of rooms.
+func TestR28_PageOfTheRoomServerDoor(t *testing.T) {
+	pages := fstest.MapFS{"index.html": {Data: []byte("page")}, "rs.html": {Data: []byte("old")}}
+	p := newPortal(t, func(_ *Config, parts *Parts) {
+		parts.Page = pages
+		parts.RoomServer = RoomServer{Socket: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("socket")) }), Login: http.NotFound}
+	})
+	for _, method := range []string{"GET", "HEAD"} {
+		w := ask(p, method, "https://meet.example/rs/?roomId=22&uid=u1", "203.0.113.1:1000", nil)
+		h := w.Header()
+		if csp := h.Get("Content-Security-Policy"); w.Code != 200 || method == "GET" && w.Body.String() != "old" || !strings.HasPrefix(csp, "default-src 'self';") || strings.Contains(csp, "unsafe") ||
+			!strings.HasSuffix(csp, "frame-ancestors 'none'") || h.Get("Cache-Control") != "no-cache" || !strings.HasPrefix(h.Get("Permissions-Policy"), "camera=(self)") {
+			t.Errorf("%s: %d %v", method, w.Code, h)
+		}
+	}
+	for target, want := range map[string]string{"/rs": "/rs/", "/rs?roomId=22&uid=a%20b": "/rs/?roomId=22&uid=a%20b", "/rs?//evil.example": "/rs/?//evil.example"} {
+		if w := ask(p, "GET", "https://meet.example"+target, "203.0.113.1:1000", nil); w.Code != http.StatusFound || w.Header().Get("Location") != want {
+			t.Errorf("%s: %d %q", target, w.Code, w.Header().Get("Location"))
+		}
+	}
+	if w := ask(p, "GET", "https://meet.example/rs/ws", "203.0.113.1:1000", nil); w.Body.String() != "socket" {
+		t.Errorf("/rs/ws: %d %s", w.Code, w.Body)
+	}
+	for _, target := range []string{"/rs//", "/rs/./", "/rs/../rs/", "/rs%2f", "/rs/;", "/RS/", "/RS", "/rs/x", "/rs/ws/", "/static/rs.html", "/rs/rs.html"} {
+		if w := ask(p, "GET", "https://meet.example"+target, "203.0.113.1:1000", nil); w.Code != 404 || w.Header().Get("Location") != "" {
+			t.Errorf("%s: %d %v", target, w.Code, w.Header())
+		}
+	}
+	p = newPortal(t, func(_ *Config, parts *Parts) { parts.Page = pages })
+	for _, target := range []string{"/rs", "/rs/", "/rs/ws"} {
+		if w := ask(p, "GET", "https://meet.example"+target, "203.0.113.1:1000", nil); w.Code != 404 {
+			t.Errorf("%s without the door: %d", target, w.Code)
+		}
+	}
+}
+
 func TestHF13PanicEndsItsRequestOnly(t *testing.T) {
 	p := newPortal(t, func(_ *Config, parts *Parts) {
 		parts.XMPP = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") })

@@ -12,6 +12,7 @@ const (
 	uploadPath = "/upload/"
 	apiPath    = "/api/"
 	icePath    = "/v1alpha/iceconfig"
+	rsPath     = "/rs/" // the page of the RoomServer door: the one path that ends in a slash
 )
 
 // table is every public path that there is. What is not here is not found.
@@ -51,7 +52,9 @@ func (p *Portal) table() http.Handler {
 		if p.parts.AppRTC.Socket == nil {
 			r.Method(http.MethodGet, "/ws", rs.Socket)
 		}
-		r.Method(http.MethodGet, "/rs/ws", rs.Socket)
+		read(r, "/rs", p.pages.toRoomServer)
+		read(r, rsPath, p.pages.roomServer)
+		r.Method(http.MethodGet, rsPath+"ws", rs.Socket)
 		r.Post("/api/login", rs.Login)
 		if rs.ICE != nil {
 			r.Post("/api/ice", rs.ICE)

@@ -94,7 +94,7 @@ func TestHW1PathTricks(t *testing.T) {
 		"/static/../page.json", "/static/%2e%2e/page.json", "/%2e%2e/%2e%2e/etc/passwd", "/static/..%2fpage.json", "/static%2findex.html",
 		"/%u002e%u002e/x", "//page.json", "/static//index.html", "/page.json;x=1", "/static/..;/page.json", "/static\\index.html", "/static/%5c..%5cpage.json",
 		"/health/./live", "/health//live", "/HEALTH/live", "/Page.json", "/PAGE.JSON", "/%2fmetrics", "/%252e%252e/x", "/room%00", "/room%0d%0aX", "/static/", "/static",
-		"/metrics", "/Metrics", "/debug", "/admin/", "/Admin", "/admin/metrics", "/.git", "/.env", "/a/b", "/a/b/c", "/room/", "/health", "/config.js", "*", "http:x",
+		"/metrics", "/Metrics", "/debug", "/admin/", "/Admin", "/admin/metrics", "/.git", "/.env", "/a/b", "/a/b/c", "/room/", "/rs", "/rs/", "/rs//", "/rs/ws", "/health", "/config.js", "*", "http:x",
 	} {
 		t.Run(strings.ReplaceAll(path, "/", "_"), func(t *testing.T) {
 			res := get(t, p, path)

@@ -10,7 +10,8 @@ import (
 //go:embed static
 var static embed.FS
 
-// Files returns the files of the page. index.html is served for "/" and for each room; all others below "/static/".
+// Files returns the files of the page. index.html is served for "/" and for each room, admin.html and rs.html at places of their own;
+// all others below "/static/".
 func Files() fs.FS {
 	files, err := fs.Sub(static, "static")
 	if err != nil {
