@@ -115,7 +115,7 @@ class Member {
 }
 
 /** goOn waits until a count of frames and an energy of sound have grown, over one connection. */
-async function goOn(what, come, frames = 10) {
+export async function goOn(what, come, frames = 10) {
 	let first = await come();
 	for (const deadline = Date.now() + patience; ;) {
 		const now = await come();
@@ -141,10 +141,10 @@ const ofMember = (person, id) => person.tab.evaluate(async (member) => {
 }, id);
 
 /** perceives waits until picture and sound of a member go on at our page. */
-const perceives = (person, id) => goOn(`${person.name} sees and hears ${id}`, () => ofMember(person, id));
+export const perceives = (person, id) => goOn(`${person.name} sees and hears ${id}`, () => ofMember(person, id));
 
 /** member waits until somebody of that name is shown at our page, and returns the endpoint id. */
-async function member(person, name) {
+export async function member(person, name) {
 	await person.until((n) => globalThis.parley.view.members.some((m) => m.name === n), `${name} being there`, name);
 	return person.tab.evaluate((n) => globalThis.parley.view.members.find((m) => m.name === n).id, name);
 }
