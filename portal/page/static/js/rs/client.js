@@ -266,7 +266,7 @@ export class Client extends EventTarget {
 
 	#set(change) {
 		const members = [...this.members.values()].map(({ uid, name, camera: video, microphone: audio, screen: screens, link }) => ({
-			id: uid, name: name || uid, camera: video, audio, screen: screens, state: link?.state ?? 'new', video: link?.tracks.video ?? null, sound: link?.tracks.audio ?? null,
+			id: uid, name: name || uid, camera: video, audio, screen: screens, state: link?.state ?? 'none', video: link?.tracks.video ?? null, sound: link?.tracks.audio ?? null,
 		}));
 		const gate = change.gate ?? this.view.gate;
 		const failed = members.some((m) => m.state === 'failed');
@@ -281,7 +281,7 @@ const now = () => String(Math.floor(Date.now() / 1000)); // seconds, as the SDK 
 /** systemOf reads a User-Agent: {os, browser} such as Linux and chrome120.0. */
 export function systemOf(agent) {
 	const os = /Windows|Android|iPhone|iPad|Mac OS X|CrOS|Linux/.exec(agent)?.[0] ?? 'Unknown';
-	const found = /(Edg|Firefox|FxiOS|CriOS|Chrome)\/(\d+\.\d+)/.exec(agent) ?? /(Version)\/(\d+\.\d+).*Safari/.exec(agent);
-	const name = { Edg: 'edge', Firefox: 'firefox', Version: 'safari' }[found?.[1]] ?? 'chrome';
+	const found = /(Edg|Firefox)\/(\d+\.\d+)/.exec(agent) ?? /(Chrome)\/(\d+\.\d+)/.exec(agent) ?? /(Version)\/(\d+\.\d+).*Safari/.exec(agent);
+	const name = { Edg: 'edge', Firefox: 'firefox', Chrome: 'chrome', Version: 'safari' }[found?.[1]];
 	return { os, browser: found ? name + found[2] : 'unknown' };
 }

@@ -63,7 +63,7 @@ class Tile extends Component {
 
 	render({ member }, { playing }) {
 		const track = member.camera || member.screen ? member.video : null;
-		const words = member.state === 'connected' ? (member.camera ? '' : 'Camera is off') : member.state === 'failed' ? 'No connection' : member.state === 'disconnected' ? 'The connection is interrupted' : 'Connecting…';
+		const words = member.state === 'connected' ? (member.camera ? '' : 'Camera is off') : member.state === 'failed' ? 'No connection' : member.state === 'disconnected' ? 'The connection is interrupted' : member.state === 'none' ? '' : 'Connecting…';
 		const shown = Boolean(track && playing && member.state !== 'failed');
 		return html`<div class=${`tile remote ${member.screen ? 'screen' : ''}`} data-uid=${member.id}>
 			<${Video} stream=${streamOf(track)} muted contain=${member.screen} hidden=${!shown} onPlaying=${this.#playing} label=${member.name} />
