@@ -11,7 +11,7 @@ import (
 
 // Config is what an administrator may set.
 type Config struct {
-	Enabled bool   `help:"take clients of the RoomServer protocol, at /rs/ws and /ws of the http:// and https:// listeners. Their rooms are those at muc.DOMAIN, and whoever else is in the meeting there sees and hears them"`
+	Enabled bool   `help:"take clients of the RoomServer protocol, at /rs/ws and /ws of the http:// and https:// listeners, with a page at /rs/. Their rooms are those at muc.DOMAIN, and whoever else is in the meeting there sees and hears them"`
 	Auth    string `help:"token: joining needs a token (JWT) that allows the room; none: any token passes, and whoever says the uid of somebody who is in a room takes that place"`
 
 	Gate      string        `help:"auto: media go by the bridge when there are more clients in a room than p2p_most, or people who use other protocols; p2p: from client to client always, and people who use other protocols are neither seen nor heard"`

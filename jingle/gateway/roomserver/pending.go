@@ -7,6 +7,5 @@ var Pending = []struct{ Row, Missing string }{
 	{"R17", "a server chosen by room or region: there is one"},
 	{"R23", "countries choose ICE servers, and are in no records yet; a file that is replaced is read at the next start"},
 	{"R24", "gate 2, one mixed stream for who takes no more; with more than eight others a member is shown who speaks, and hears one voice"},
-	{"R28", "the page"},
 	{"R32", "members of one room on two nodes"},
 }
