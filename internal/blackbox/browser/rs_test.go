@@ -8,7 +8,11 @@ import (
 )
 
 // TestR28_RoomServerPage: people enter by the page of the RoomServer door, and talk with one another and with a page of ours (R28).
-func TestR28_RoomServerPage(t *testing.T) { doors(t).run(t, "rs", "several", shown()...) }
+func TestR28_RoomServerPage(t *testing.T) {
+	s := doors(t)
+	t.Run("two, whose network drops", func(t *testing.T) { s.run(t, "rs", "two", shown()...) })
+	t.Run("with a page of ours", func(t *testing.T) { s.run(t, "rs", "three", shown()...) })
+}
 
 // TestR28_RoomServerPageWithTokens: what is refused is said in words, and tokens are renewed (R16, R17, R33).
 func TestR28_RoomServerPageWithTokens(t *testing.T) {

@@ -58,7 +58,7 @@ func occupant(t *testing.T, s *peertest.Parley, room string) *peertest.Client {
 
 func TestTheDoorIsClosedByDefault(t *testing.T) {
 	s := start(t, "")
-	for path, method := range map[string]string{"/rs/ws": "GET", "/api/login": "POST", "/api/ice": "POST", "/icebandwidthload": "POST"} {
+	for path, method := range map[string]string{"/rs": "GET", "/rs/": "GET", "/rs/ws": "GET", "/api/login": "POST", "/api/ice": "POST", "/icebandwidthload": "POST"} {
 		r, err := http.NewRequest(method, "http://"+s.HTTP+path, strings.NewReader(""))
 		if err != nil {
 			t.Fatal(err)
