@@ -197,3 +197,37 @@ export async function pair(browser, room, hash = '') {
 let rooms = 0;
 /** newRoom is a name that no other scenario has. */
 export const newRoom = () => `room-${process.pid}-${++rooms}`;
+
+/**
+ * voice is called in a page before all else: in place of the false microphone, whose beeps are too short for speech, there is one
+ * that says a syllable twice a second where speaks is true, or globalThis.speak(true) was called since.
+ */
+export const voice = (speaks) => {
+	const { mediaDevices } = navigator;
+	const real = mediaDevices?.getUserMedia.bind(mediaDevices);
+	const gain = (on) => (on ? 0.4 : 0);
+	let loud;
+	globalThis.speak = (on) => {
+		speaks = on;
+		if (loud) loud.gain.value = gain(on);
+	};
+	const speech = () => {
+		const context = new AudioContext();
+		const rate = context.sampleRate;
+		const syllable = context.createBuffer(1, rate / 2, rate);
+		// 400 ms of it, and 100 ms of silence, without which it would be taken for a noise in the end.
+		syllable.getChannelData(0).set(Float32Array.from({ length: rate * 0.4 }, (_, i) => Math.sin(2 * Math.PI * 300 * i / rate)));
+		const source = new AudioBufferSourceNode(context, { buffer: syllable, loop: true });
+		source.start();
+		return source.connect(new GainNode(context, { gain: gain(speaks) }));
+	};
+	if (mediaDevices) mediaDevices.getUserMedia = async (constraints) => {
+		const stream = constraints.video ? await real({ video: constraints.video }) : new MediaStream();
+		if (!constraints.audio) return stream;
+		loud ??= speech();
+		const out = loud.context.createMediaStreamDestination();
+		loud.connect(out);
+		stream.addTrack(out.stream.getAudioTracks()[0]);
+		return stream;
+	};
+};

@@ -1,7 +1,7 @@
 // People who come by different doors meet in one room: our page, the page of an AppRTC room, a client of the RoomServer protocol.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { newRoom } from './drive.mjs';
+import { newRoom, voice } from './drive.mjs';
 
 const patience = 90_000; // many tests share few cores
 
@@ -19,10 +19,17 @@ const noteConnections = () => {
 	};
 };
 
+/** speaking is somebody who speaks all the time, unless its track is off. */
+async function speaking(browser, name) {
+	const person = await browser.person(name);
+	await person.tab.addInitScript(voice, true);
+	return person;
+}
+
 /** AppRTC is somebody at the page of an AppRTC room, which shows one stream. */
 class AppRTC {
 	static async enter(browser, room, name) {
-		const person = await browser.person(name);
+		const person = await speaking(browser, name);
 		await person.tab.addInitScript(noteConnections);
 		await person.open(`/r/${room}?name=${name}&${query}`);
 		return Object.assign(new AppRTC(), { person, name });
@@ -64,7 +71,7 @@ const sdk = fs.readFileSync(new URL('roomserver.js', import.meta.url), 'utf8');
 /** Member is somebody with a client of the RoomServer protocol, which has a connection for each of the others. Its camera is narrow. */
 class Member {
 	static async enter(browser, room, uid) {
-		const person = await browser.person(uid);
+		const person = await speaking(browser, uid);
 		await person.open('/page.json');
 		await person.tab.evaluate(sdk);
 		await person.tab.evaluate(async ([id, name]) => {
@@ -155,7 +162,7 @@ export async function member(person, name) {
  */
 export async function two(browser, name, first) {
 	const room = newRoom();
-	const ann = await browser.person('Ann');
+	const ann = await speaking(browser, 'Ann');
 	let bob;
 	if (first === 'apprtc') {
 		bob = await AppRTC.enter(browser, room, name);
@@ -176,7 +183,7 @@ export async function two(browser, name, first) {
 export async function three(browser) {
 	const room = newRoom();
 	const rae = await Member.enter(browser, room, 'rae');
-	const ann = await browser.person('Ann');
+	const ann = await speaking(browser, 'Ann');
 	await ann.enter(room);
 	await ann.inside();
 	const { me } = await ann.view();
@@ -190,7 +197,8 @@ export async function three(browser) {
 	await Promise.all([perceives(ann, raes), perceives(ann, bobs), rae.perceives(me), rae.perceives(bobs), bob.perceives()]);
 	assert.equal((await bob.come()).streams, 'audio,video', 'one stream of each medium');
 
-	// Who speaks is who is seen there.
+	// Who speaks is who is seen there; of several who do it is whoever began.
+	await bob.person.tab.click('#mute-audio');
 	await ann.press('m');
 	await bob.shows((ratio) => ratio < 1.5, 'rae, who speaks');
 	await rae.speaks(false);
