@@ -1,6 +1,6 @@
 // What several people do in a room: their media go through the bridge.
 import assert from 'node:assert/strict';
-import { ask, newRoom, voice } from './drive.mjs';
+import { ask, newRoom } from './drive.mjs';
 
 const names = ['Ann', 'Bob', 'Cid', 'Dot'];
 
@@ -296,12 +296,31 @@ export async function screen(browser) {
 	await tileShows(bob, `${id}-v1`, true);
 }
 
+// A voice that is heard when globalThis.speak(true) says so, in place of the false microphone; called in the page at first.
+const voice = () => {
+	const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+	navigator.mediaDevices.getUserMedia = async (constraints) => {
+		const stream = constraints.video ? await real({ video: constraints.video }) : new MediaStream();
+		if (!constraints.audio) return stream;
+		const context = new AudioContext();
+		const out = context.createMediaStreamDestination();
+		const tone = new OscillatorNode(context, { frequency: 300 });
+		const loud = new GainNode(context, { gain: 0.0005 });
+		tone.connect(loud).connect(out);
+		tone.start();
+		globalThis.speak = (on) => { loud.gain.value = on ? 0.4 : 0.0005; };
+		stream.addTrack(out.stream.getAudioTracks()[0]);
+		return stream;
+	};
+};
+
 /** speaker: who speaks is marked, by everybody but itself; of more people than places, who speaks is in view. */
 export async function speaker(browser) {
 	const people = await fill(browser, 4, '', (p) => p.tab.addInitScript(voice));
 	const [ann, bob, cid, dot] = people;
 	const ids = await Promise.all(people.map(idOf));
 	const marked = (p, id) => p.until((name) => document.querySelector('.speaking')?.dataset.source === name, 'the speaker being marked', `${id}-v0`);
+	await ann.tab.waitForTimeout(1500); // the noise is known
 	await bob.tab.evaluate(() => globalThis.speak(true));
 	for (const p of [ann, cid, dot]) await marked(p, ids[1]);
 	await bob.tab.evaluate(() => globalThis.speak(false));
