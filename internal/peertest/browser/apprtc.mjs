@@ -48,7 +48,11 @@ const colliderClient = ([room, id]) => {
 		}
 	};
 	let order = Promise.resolve();
-	globalThis.drop = () => ws.close();
+	// It resolves when the server has closed, too.
+	globalThis.drop = () => new Promise((resolve) => {
+		ws.onclose = () => resolve();
+		ws.close();
+	});
 	globalThis.connect = () => new Promise((resolve) => {
 		ws = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`);
 		ws.onopen = () => {
@@ -99,7 +103,7 @@ export async function collider(browser) {
 	await Promise.all([watches(ann), watches(bob)]);
 
 	await ann.tab.evaluate(() => globalThis.send({ type: 'bye' }));
-	await bob.until(() => globalThis.seen.messages.at(-1) === 'bye', 'the goodbye');
+	await bob.until(() => globalThis.seen.messages.includes('bye'), 'the goodbye');
 	for (const p of [ann, bob]) assert.deepEqual(await p.tab.evaluate(() => globalThis.seen.errors), []);
 }
 
