@@ -36,7 +36,7 @@ export async function link(browser) {
 	const early = await comes('Dora', await invite(later, 'Dora'));
 	await early.shows('The meeting has not begun');
 	const stranger = await comes('Emil', new URL(`${page}/${now.room}`));
-	await stranger.shows('lets nobody in without an account');
+	await stranger.shows('a token is needed');
 	const wrong = await comes('Fred', new URL(`${page}/${now.room}?invitation=nonsense`));
 	await wrong.shows('no longer good');
 	return {};
