@@ -98,7 +98,7 @@ func TestR29ADatabaseIsLostAndBack(t *testing.T) {
 	alerted(t, m, "database lost")
 	pg.Start(t)
 	alerted(t, m, "database lost", "database back")
-	s.Kill()
+	s.Stop()
 	if got, _ := m.got(); len(got) != 2 {
 		t.Errorf("mailed: %q", got)
 	}

@@ -144,5 +144,8 @@ func (s *db) Close() error {
 	s.closed = true
 	err := errors.Join(s.reader.Close(), s.writer.Close())
 	s.release()
+	if err != nil && s.name == "postgres" && s.fault(err) == faultAway {
+		return nil // connections that have died hear no goodbye, and hold nothing that is not committed
+	}
 	return err
 }
