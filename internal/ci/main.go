@@ -71,11 +71,11 @@ func split() (quiet, others []string, err error) {
 }
 
 // race runs the tests of the packages of the list under the race detector, without peers, and hostile clients against a
-// binary that has the detector in it, which it puts into dir.
+// binary that has the detector in it, which it puts into dir. What one goroutine does in virtual time has no races: it is left out.
 func (r *results) race(dir string, list []string) {
-	args := []string{"-race", "-p=2", "-timeout=20m"}
+	args := []string{"-race", "-p=2", "-timeout=20m", "-skip=^(TestReceiversUseABottleneck|TestABadNetworkIsItsOwnersAlone)$"}
 	for _, p := range list {
-		if !strings.Contains(p, "/blackbox/") {
+		if !strings.Contains(p, "/blackbox/") && !strings.HasSuffix(p, "/bridge/congestion") {
 			args = append(args, p)
 		}
 	}
