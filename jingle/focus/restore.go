@@ -182,7 +182,8 @@ func (f *Focus) restored(e muc.RoomRestored) {
 		f.mu.Lock()
 		c = f.conferences[e.Room]
 		f.mu.Unlock()
-		f.step(c, func(time.Time) {
+		f.step(c, func(now time.Time) {
+			c.skip(now)
 			for i := range e.Occupants {
 				c.put(&e.Occupants[i])
 			}
@@ -206,10 +207,17 @@ const (
 	adoptTime = 10 * time.Second // in which a bridge that was there is expected to be there still
 )
 
+// skip leaves out numbers of sessions that the bridge may have been told of and the journal not. It would take a new one for the one
+// that it has, and say nothing of its transport. No two processes go on in the same millisecond.
+func (c *conference) skip(now time.Time) {
+	c.sessions = max(c.sessions, int(now.Sub(c.created)/time.Millisecond))
+}
+
 // resume goes on after the process was killed. The clients, who have resumed or will, notice nothing: what was under way
 // goes on with more time.
 func (c *conference) resume(e muc.RoomRestored, now time.Time) {
 	c.shown = string(e.Shown)
+	c.skip(now)
 	if c.open {
 		c.talk.began = now // that it began was told before
 	}

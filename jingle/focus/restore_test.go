@@ -167,6 +167,33 @@ func TestWhoDoesNotComeBackIsOut(t *testing.T) {
 	}
 }
 
+// TestASessionThatTheBridgeAloneKnows: it was told of it, and the process was killed before the journal was. That somebody is not in the
+// conference any more is not told to the bridge when they are back before that could be sent; it has said before what their transport is.
+func TestASessionThatTheBridgeAloneKnows(t *testing.T) {
+	p := two(t)
+	p.accept("bbbbbbbb", 200)
+	p.journal()
+	there, written := []muc.Occupant{occupant("aaaaaaaa"), occupant("bbbbbbbb")}, len(p.tape)
+	for range 2 {
+		p.join("cccccccc", modern)
+		before := p.endpoint("cccccccc").Session
+		p.tape = p.tape[:written]
+		p.rebuild(there)
+		p.do(func() {
+			p.c.greeted(api.Hello{Bridge: p.c.serving, Conferences: map[string]uint64{meeting: p.wish.Version}}, p.now)
+			p.c.occurred(muc.OccupantJoined{Occupant: occupant("cccccccc")}, p.now)
+			m := p.c.members.of("cccccccc")
+			m.features, m.learned = modern, true
+		})
+		if now := p.endpoint("cccccccc").Session; now == before {
+			t.Errorf("session %d is begun again", now)
+		}
+		if got := p.sent("cccccccc"); got != "session-initiate" {
+			t.Errorf("who came is told %q", got)
+		}
+	}
+}
+
 // TestAnotherBridgeAfterAKill: the sessions begin again, as when the bridge alone dies.
 func TestAnotherBridgeAfterAKill(t *testing.T) {
 	for _, what := range []string{"another bridge", "the same, which has given it up", "none in time"} {
