@@ -31,6 +31,9 @@ func newCaller(t testing.TB, at *home, d door, nick string) *caller {
 	t.Helper()
 	v := &caller{dweller: newDweller(t, at, d, "guest"), nick: nick, knows: make(map[string]bool), results: make(map[string]bool), here: make(map[string]bool)}
 	v.on = v.take
+	v.state = func() string {
+		return fmt.Sprint(v.nick, " has ", v.results, " of session ", v.sid, ", sees ", v.here, " and knows ", v.knows)
+	}
 	return v
 }
 

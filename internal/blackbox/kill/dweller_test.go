@@ -56,6 +56,7 @@ type dweller struct {
 	unacked []string
 	resumed int
 	on      func(e string) // takes a stanza
+	state   func() string  // for a test that fails; may be nil
 }
 
 func newDweller(t testing.TB, at *home, d door, name string) *dweller {
@@ -119,6 +120,11 @@ func (v *dweller) next() {
 // until takes what comes until something is so.
 func (v *dweller) until(what string, is func() bool) {
 	v.t.Helper()
+	defer func() {
+		if !is() && v.state != nil {
+			v.t.Logf("%s: not %s: %s; it came back %d times, and has not heard of %q", v.jid, what, v.state(), v.resumed, v.unacked)
+		}
+	}()
 	for until := time.Now().Add(2 * time.Minute); !is() && !v.t.Failed(); v.next() {
 		if time.Now().After(until) {
 			v.t.Errorf("%s: not %s", v.jid, what)
