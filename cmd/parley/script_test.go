@@ -24,7 +24,7 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("usage: await file")
 				}
 				name := ts.MkAbs(args[0])
-				for until := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				for until := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 					if _, err := os.Stat(name); (err == nil) != neg {
 						return
 					}
