@@ -240,18 +240,25 @@ func TestR29ReportsOnOneServer(t *testing.T) {
 			t.Errorf("%q", b.letters[0].Text)
 		}
 		time.Sleep(within + time.Minute)
-		if len(s.reports) != 0 {
-			t.Errorf("%d servers are remembered", len(s.reports))
+		if n := s.servers(); n != 0 {
+			t.Errorf("%d servers are remembered", n)
 		}
 		some("192.0.2.1", 11)
 		wants(t, b, "ICE server does not connect clients", "ICE server does not connect clients")
 		for i := range 2 * serversMost {
 			s.Reported(fmt.Sprint(i))
 		}
-		if len(s.reports) > serversMost {
-			t.Errorf("%d servers", len(s.reports))
+		if n := s.servers(); n > serversMost {
+			t.Errorf("%d servers", n)
 		}
 	})
+}
+
+// servers is of how many ICE servers reports are remembered.
+func (s *Service) servers() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.reports)
 }
 
 // A mail server that takes the connection and says nothing holds neither who tells nor who stops.
