@@ -11,6 +11,7 @@ const names = await import(new URL('names.js', source));
 const { readSwitches, defaults, websocketURL } = await import(new URL('config.js', source));
 const { Channel } = await import(new URL('channel.js', source));
 const words = await import(new URL('words.js', source));
+const { Refusal, admit } = await import(new URL('pass.js', source));
 
 const sdp = (name) => fs.readFileSync(new URL(`testdata/${name}.sdp`, import.meta.url), 'utf8').replace(/\r?\n/g, '\r\n');
 const jingle = ({ contents, group }, attrs = {}) => el('jingle', { xmlns: NS.jingle, ...attrs }, contents, group);
@@ -274,4 +275,21 @@ test('every failure has words', () => {
 	}
 	for (const name of ['NotAllowedError', 'NotFoundError', 'NotReadableError', 'NotSupportedError', 'InsecureContextError', 'Odd']) assert.ok(words.mediaProblem('video', { name, message: '' }));
 	for (const state of ['waiting', 'connecting', 'mending', 'connected', 'failed']) assert.ok(words.callWords({ state, name: 'Bob' }).text);
+});
+
+test('an invitation is given for a token, or it is said why there is none', async () => {
+	const says = (status, body) => admit('secret', { href: 'https://meet.example/room' }, async (url, options) => {
+		assert.equal(`${options.method} ${url} ${options.body}`, 'POST https://meet.example/api/v1/invitations/token {"invitation":"secret"}');
+		return { ok: status === 200, status, json: async () => body };
+	});
+	assert.equal(await says(200, { token: 'a.b.c' }), 'a.b.c');
+	for (const [status, body, said] of [
+		[403, { code: 'meeting.early' }, /has not begun/], [403, { code: 'meeting.over' }, /is over/], [404, { code: 'not-found' }, /no longer good/], [422, { code: 'invalid' }, /no longer good/],
+		[403, { code: 'encryption', detail: 'ask by https' }, /ask by https/], [403, {}, /does not say why/],
+	]) {
+		await assert.rejects(says(status, body), (e) => e instanceof Refusal && said.test(e.message), `${status} ${JSON.stringify(body)}`);
+	}
+	for (const [status, body] of [[200, {}], [200, null], [429, { code: 'rate' }], [500, null], [503, { code: 'store' }]]) { // it is tried again
+		await assert.rejects(says(status, body), (e) => !(e instanceof Refusal), `${status}`);
+	}
 });

@@ -12,12 +12,14 @@ export async function admit(invitation, location, get = fetch) {
 	const body = await answer.json();
 	if (answer.ok && typeof body?.token === 'string') return body.token;
 	if (![403, 404, 422].includes(answer.status)) throw new Error(`the portal says ${answer.status}`);
-	switch (body?.code) {
+	switch (answer.status === 403 && body?.code) {
 		case 'meeting.early':
 			throw new Refusal('The meeting has not begun: the invitation opens the room a quarter of an hour before.');
 		case 'meeting.over':
 			throw new Refusal('The meeting is over.');
-		default:
+		case false: // there is no such invitation
 			throw new Refusal('The invitation is no longer good. Ask whoever sent it for a new one.');
+		default: // such as a connection without TLS
+			throw new Refusal(`The server does not take the invitation: ${body?.detail ?? 'it does not say why'}.`);
 	}
 }
