@@ -37,8 +37,8 @@ func newCaller(t testing.TB, at *home, d door, nick string) *caller {
 	return v
 }
 
-// ours is the name of a source in what the focus sends.
-var ours = regexp.MustCompile(`name='([0-9a-f]{8}-[av][0-9])'`)
+// ours is the name of a source in what the focus sends. Whoever is slow to say what it can do is sent the compact form.
+var ours = regexp.MustCompile(`(?:name='|"n":"|&quot;n&quot;:&quot;)([0-9a-f]{8}-[av][0-9])`)
 
 func (v *caller) take(e string) {
 	start := startTag(e)
