@@ -120,6 +120,7 @@ func TestBusyClientIsNotPinged(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			conn.Write(frame(0x81, []byte(`{"colibriClass":"EndpointStats"}`)))
 		}
+		synctest.Wait() // the last one is taken
 		conn.Close()
 		<-read
 		if pings != 0 || len(e.received) != 20 {
