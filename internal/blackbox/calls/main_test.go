@@ -5,13 +5,13 @@ package calls
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"parley/internal/peertest"
 	"parley/internal/peertest/callpeer"
+	"parley/internal/peertest/desk"
 	"parley/internal/peertest/jitsipeer"
 )
 
@@ -20,7 +20,7 @@ var server *peertest.Parley
 
 func TestMain(m *testing.M) {
 	peertest.Main(m, func(t testing.TB) {
-		if os.Getenv(inside) != "" { // it has a server of its own
+		if desk.IsApart() { // the test has a server of its own
 			return
 		}
 		server = peertest.StartParley(t, peertest.ParleyOptions{Args: []string{"--limits=off"}})
