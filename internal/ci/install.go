@@ -36,6 +36,11 @@ var packages = []struct{ name, file string }{
 	{"xvfb", "/usr/bin/Xvfb"},
 	{"dbus-daemon", "/usr/bin/dbus-run-session"},
 	{"imagemagick", "/usr/bin/import"},
+	{"dino-im", "/usr/bin/dino-im"},
+	{"xdotool", "/usr/bin/xdotool"},
+	{"xclip", "/usr/bin/xclip"},
+	{"sqlite3", "/usr/bin/sqlite3"},
+	{"iproute2", "/usr/sbin/ip"},
 }
 
 // absent are the packages that are not installed. Node.js from another repository brings its own npm, which Debian's

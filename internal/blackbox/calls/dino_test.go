@@ -25,6 +25,7 @@ func TestDinoCallsARoom(t *testing.T) {
 		return
 	}
 	d := desk.NewDino(t, secret)
+	d.Sound()
 	ann := d.Enter("ann", secret)
 	ann.Send("<presence xmlns='jabber:client' type='subscribe' to='room@call." + desk.Domain + "'/>")
 	ann.Await("subscription='to'")

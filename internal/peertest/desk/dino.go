@@ -59,7 +59,7 @@ type Dino struct {
 // NewDino makes the desk, in a process that is apart. Password is that of all accounts.
 func NewDino(t testing.TB, password string, others ...string) *Dino {
 	t.Helper()
-	d := &Dino{Desk: New(t, "dino-im", "pulseaudio", "xdotool", "sqlite3", "xclip", "nsenter", "ip", "mount")}
+	d := &Dino{Desk: New(t, "dino-im", "xdotool", "sqlite3", "xclip", "nsenter", "ip", "mount")}
 	far := filepath.Join(d.Dir, "far")
 	d.Start("unshare", "-n", "sh", "-c", "echo $$ >"+far+"; exec sleep 900")
 	pid := d.Says("network of the server", far)
@@ -103,9 +103,15 @@ func NewDino(t testing.TB, password string, others ...string) *Dino {
 	d.Do("sqlite3", d.db, "CREATE TABLE account (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, bare_jid TEXT NOT NULL UNIQUE, "+
 		"resourcepart TEXT, password TEXT, alias TEXT, enabled INTEGER, roster_version TEXT, mam_earliest_synced INTEGER); "+
 		"INSERT INTO account (bare_jid, resourcepart, password, alias, enabled) VALUES ('ann@"+Domain+"', 'dino', '"+password+"', '', 1);")
+	return d
+}
+
+// Sound gives Dino sound that nobody hears, without which it takes part in no call.
+func (d *Dino) Sound() {
+	d.T.Helper()
+	peertest.Need(d.T, "pulseaudio")
 	d.Start("pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "-n", "-L", "module-null-sink sink_name=null", "-L", "module-native-protocol-unix")
 	d.Eventually("sound", func() bool { _, err := os.Stat(filepath.Join(d.Dir, "run/pulse/native")); return err == nil })
-	return d
 }
 
 // Enter logs another account in, encrypted, and has it ask for its contacts.
