@@ -66,5 +66,6 @@ func letter(domain string, m store.Meeting, g store.Guest, to, link string) repo
 	b.WriteString("you are invited to a meeting:\n\n  " + m.Title + "\n  " + m.Starts.UTC().Format(layout) + " to " + m.Ends.UTC().Format("15:04") + " (UTC)\n\n")
 	b.WriteString("This link lets you in, from a quarter of an hour before it begins until it ends. It is yours alone:\n\n  " + link + "\n\n")
 	b.WriteString("It opens in a web browser; there is nothing to install.\n\n" + domain + "\n")
-	return report.Letter{ID: "invitation." + strings.ToLower(g.ID), To: []string{to}, Subject: "Invitation: " + m.Title, Text: b.String(), Time: g.Created}
+	return report.Letter{ID: "invitation." + strings.ToLower(g.ID), To: []string{to}, Subject: "Invitation: " + m.Title, Text: b.String(), Time: g.Created,
+		Event: &report.Event{ID: "meeting." + strings.ToLower(m.ID), Title: m.Title, Starts: m.Starts, Ends: m.Ends, Link: link, Told: g.Created}}
 }

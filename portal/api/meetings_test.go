@@ -134,6 +134,9 @@ func TestInvitationsByMail(t *testing.T) {
 	if want := fmt.Sprint("https://meet.example/", m.body["room"], "?invitation=", a.body["invitation"]); link != want {
 		t.Errorf("%s, want %s", link, want)
 	}
+	if e := sent[0].Event; e == nil || e.Link != link || e.Title != "Weekly" || e.ID != "meeting."+strings.ToLower(fmt.Sprint(m.body["id"])) || !e.Starts.Before(e.Ends) {
+		t.Errorf("%+v", sent[0].Event)
+	}
 	for _, bad := range []string{"carl", "carl@", "@example.org", "Carl <carl@example.org>", "a@example.org, b@example.org", "carl@example.org\\r\\nBcc: dan@example.org", "carl@example.org\u202e"} {
 		if got := w.ask("POST", invitations, bob, to(bad)); got.status != 422 && got.status != 400 {
 			t.Errorf("%q: %d %s", bad, got.status, got.text)
@@ -151,7 +154,10 @@ func TestInvitationsByMail(t *testing.T) {
 	other := w.want(201, "", "POST", "/meetings", ann, meetingBody(time.Minute, time.Hour, ""))
 	w.want(201, "", "POST", fmt.Sprint("/meetings/", other.body["id"], "/invitations"), ann, to("emil@example.org")) // each has an own allowance
 	if len(sent) != 3 {
-		t.Errorf("%d letters", len(sent))
+		t.Fatalf("%d letters", len(sent))
+	}
+	if a, b, c := sent[0].Event, sent[1].Event, sent[2].Event; a.ID != b.ID || a.Link == b.Link || a.ID == c.ID {
+		t.Errorf("events of two guests, and of another meeting: %+v %+v %+v", a, b, c)
 	}
 
 	w = newWorld(t, nil)

@@ -33,33 +33,45 @@ func message(d *Day, from string, to []string, domain string, now time.Time) (*m
 	return m, m.AttachReader("calls-"+d.Date+".csv", bytes.NewReader(d.CSV()), mail.WithFileContentType("text/csv; charset=utf-8; header=present"))
 }
 
-// Letter is a mail of text alone.
+// Letter is a mail of text, and of what it is about for a calendar.
 type Letter struct {
 	ID            string // what stands before the domain in its Message-ID: the same whenever it is tried
 	To            []string
 	Subject, Text string
 	Time          time.Time
+	Event         *Event // may be nil
 }
 
 // Post hands a letter from a domain's server to the mail server, once. When the context ends it returns at once.
 func (c *Config) Post(ctx context.Context, domain string, l Letter) error {
+	m, err := c.write(domain, l)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, nil, m)
+}
+
+func (c *Config) write(domain string, l Letter) (*mail.Msg, error) {
 	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	from := c.From
 	if from == "" {
 		from = "parley@" + domain
 	}
 	if err := m.From(from); err != nil {
-		return err
+		return nil, err
 	}
 	if err := m.To(l.To...); err != nil {
-		return err
+		return nil, err
 	}
 	m.Subject(l.Subject)
 	m.SetDateWithValue(l.Time)
 	m.SetMessageIDWithValue(l.ID + "@" + domain)
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
 	m.SetBodyString(mail.TypeTextPlain, l.Text)
-	return c.send(ctx, nil, m)
+	if l.Event != nil {
+		m.AddAlternativeString(publish, l.Event.calendar(domain, from))
+	}
+	return m, nil
 }
 
 // mailTime is how long handing a mail over may take.
