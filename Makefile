@@ -26,7 +26,7 @@ bench:
 jitsi: ## the real Jitsi client: LJM_JS=FILE is lib-jitsi-meet.min.js of a Jitsi Meet installation
 	LJM_JS=$(LJM_JS) PARLEY_PEERS=all go test -count=1 -v -timeout 15m ./internal/blackbox/jitsi
 
-dino: ## Debian's Dino calls a room: dino-im, xvfb, pulseaudio, xdotool, imagemagick, sqlite3 have to be there; DINO_SHOT=FILE keeps a picture
+dino: ## Debian's Dino calls a room: what make test installs, pulseaudio and gstreamer1.0-plugins-good have to be there; DINO_SHOT=FILE keeps a picture
 	DINO=1 PARLEY_PEERS=all go test -count=1 -v -timeout 10m -run TestDinoCallsARoom ./internal/blackbox/calls
 
 gajim: ## Debian's Gajim with its windows, which make test has too: gajim, xvfb, dbus-daemon, imagemagick have to be there

@@ -18,8 +18,8 @@ import (
 // TestDinoCallsARoom: Dino, as Debian has it, calls a room and shows the meeting's video, under Xvfb, without camera. With
 // DINO_SHOT=FILE the last picture of the screen is kept.
 func TestDinoCallsARoom(t *testing.T) {
-	if !peertest.Required("dino") {
-		t.Skip("PARLEY_PEERS does not name dino") // it takes root and half a minute
+	if os.Getenv("DINO") == "" { // one start in three comes to nothing, for reasons of Dino's own: see call
+		t.Skip("make dino runs this test")
 	}
 	if !desk.Apart(t) {
 		return
@@ -40,9 +40,7 @@ func TestDinoCallsARoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bob.Leave()
-	// On a machine with little time left Dino may find that it has no decoder, and not draw the first picture: then it is started
-	// again, as people would.
-	for attempt := range 4 {
+	for attempt := range 5 {
 		if begun := time.Now(); call(d, ann, bob) {
 			t.Logf("the picture is there in attempt %d, %.1f s after Dino's start", attempt+1, time.Since(begun).Seconds())
 			return
@@ -51,22 +49,22 @@ func TestDinoCallsARoom(t *testing.T) {
 	t.Fatal("no picture")
 }
 
-// call has Dino log in, call the room by its button, and reports that the picture of who is there is in its window.
+// call has Dino log in, call the room by its button, and reports that the picture of who is there is in its window. There are two
+// ways in which that fails, and Dino has to be started again, as people would: when it runs for the first time and its login is
+// quick, it may hold a contact whose presence it has received for offline, and never ask what that one can do; and it may not draw
+// what it decodes.
 func call(d *desk.Dino, ann *peertest.Client, bob *jitsipeer.Peer) bool {
-	begun := time.Now()
 	dino := d.Start("dino-im")
 	defer dino.Kill()
 	for online := false; !online; {
 		e := ann.ReadWithin(desk.Patience)
 		online = strings.HasPrefix(e, "<presence") && strings.Contains(e, "from='ann@"+desk.Domain+"/dino'") && !strings.Contains(e, "unavailable")
 	}
-	d.T.Logf("%.1f s: online", time.Since(begun).Seconds())
 	within := func(patience time.Duration, what string, ok func() bool) bool {
 		held := d.Within(patience, func() bool { return !dino.Running() || ok() }) && dino.Running()
 		if !held {
 			d.T.Logf("no %s; Dino runs: %v", what, dino.Running())
 		}
-		d.T.Logf("%.1f s: %s", time.Since(begun).Seconds(), what)
 		return held
 	}
 	// The button is in the title bar, left of the one that searches, as soon as Dino knows that the contact can be called; its menu

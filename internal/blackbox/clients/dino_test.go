@@ -2,10 +2,12 @@ package clients
 
 import (
 	"bytes"
+	"context"
 	"image"
 	"image/color"
 	"image/png"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,39 +31,39 @@ func TestDino(t *testing.T) {
 	}
 	d := desk.NewDino(t, "secret", "bob")
 	ann, bob := d.Enter("ann", "secret"), d.Enter("bob", "secret")
-	bob.Send("<presence xmlns='jabber:client'/>")
-	ann.Send("<presence xmlns='jabber:client' type='subscribe' to='bob@" + desk.Domain + "'/>")
-	bob.Await("<presence", "type='subscribe'")
-	bob.Send("<presence xmlns='jabber:client' type='subscribed' to='ann@" + desk.Domain + "'/>")
+	go keepAlive(t.Context(), bob.Conn)
+	for _, c := range []*peertest.Client{ann, bob} {
+		c.Send("<presence xmlns='jabber:client'/>")
+		c.Ping()
+	}
+	befriend := func(a, b *peertest.Client, nameA, nameB string) {
+		a.Send("<presence xmlns='jabber:client' type='subscribe' to='" + nameB + "@" + desk.Domain + "'/>")
+		b.Await("<presence", "type='subscribe'")
+		b.Send("<presence xmlns='jabber:client' type='subscribed' to='" + nameA + "@" + desk.Domain + "'/>")
+	}
+	befriend(ann, bob, "ann", "bob")
 	ann.Await("<iq", "subscription='to'")
+	befriend(bob, ann, "bob", "ann")
+	ann.Await("<iq", "subscription='both'")
 	bob.Send("<message xmlns='jabber:client' to='ann@" + desk.Domain + "' type='chat'><body>found in the archive</body></message>")
-	bob.Ping()
+	ann.Await("<body>found in the archive</body>") // it waits for nobody
+	ann.Send("<presence xmlns='jabber:client' type='unavailable'/>")
+	ann.Ping()
 	ann.Drop()
 
 	dino := d.Start("dino-im")
+	comes(t, bob, "<presence", "from='ann@"+desk.Domain+"/dino'") // its database is there then
 	until := func(what string, ok func() bool) {
 		t.Helper()
-		begun := time.Now()
-		said := time.Now()
 		d.Eventually(what, func() bool {
 			if !dino.Running() {
 				t.Fatalf("Dino ended before: %s", what)
 			}
-			if time.Since(said) > 10*time.Second { // who says nothing for long is gone for the server
-				bob.Raw(" ")
-				said = time.Now()
-			}
 			return ok()
 		})
-		t.Logf("%s after %.1f s", what, time.Since(begun).Seconds())
 	}
-	until("contact", func() bool {
-		return d.Query("SELECT name FROM sqlite_master WHERE name = 'roster'") != "" &&
-			d.Query("SELECT jid, subscription FROM roster") == "bob@"+desk.Domain+"|to"
-	})
-	until("message in the archive", func() bool {
-		return d.Query("SELECT count(*) FROM message WHERE body = 'found in the archive'") == "1"
-	})
+	until("contact", func() bool { return d.Query("SELECT jid, subscription FROM roster") == "bob@"+desk.Domain+"|both" })
+	until("message in the archive", func() bool { return d.Query("SELECT count(*) FROM message WHERE body = 'found in the archive'") == "1" })
 
 	// The button that attaches is there when the conversation is, and the server has said that it takes files.
 	attach := image.Rect(326, 650, 350, 674)
@@ -86,7 +88,7 @@ func TestDino(t *testing.T) {
 	})
 	_, link, _ := strings.Cut(comes(t, bob, "<message", "<body>", "/upload/"), "<body>")
 	link, _, _ = strings.Cut(link, "</body>")
-	web := http.Client{Transport: &http.Transport{TLSClientConfig: d.Server.TLS()}}
+	web := http.Client{Timeout: desk.Patience, Transport: &http.Transport{TLSClientConfig: d.Server.TLS()}}
 	res, err := web.Get(link)
 	if err != nil {
 		t.Fatal(err)
@@ -117,22 +119,38 @@ func TestDino(t *testing.T) {
 	comes(t, bob, "<presence", "from='"+room+"/bob'", "code='110'")
 	bob.Send("<iq xmlns='jabber:client' type='set' id='open' to='" + room + "'><query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query></iq>")
 	comes(t, bob, "<iq", "id='open'", "type='result'")
+	join := func() bool {
+		return d.Pixels(image.Rect(257, 11, 341, 45), "", func(c color.RGBA) bool { return c == button }) > 1000
+	}
 	until("question whether to join", func() bool {
 		d.Start("dino-im", "xmpp:"+room+"?join")
-		return d.Within(10*time.Second, func() bool {
-			return d.Pixels(image.Rect(257, 11, 341, 45), "", func(c color.RGBA) bool { return c == button }) > 1000
-		})
+		return d.Within(30*time.Second, join)
 	})
-	d.Do("xdotool", "mousemove", "298", "28", "click", "1")
+	until("answer", func() bool {
+		d.Do("xdotool", "mousemove", "298", "28", "click", "1")
+		return d.Within(15*time.Second, func() bool { return !join() })
+	})
 	comes(t, bob, "<presence", "from='"+room+"/ann'")
-	until("words in the room", func() bool {
+	until("words in the room", func() bool { // and not in the conversation that was there before
 		d.Do("xdotool", "mousemove", "700", "660", "click", "1", "sleep", "0.3", "type", "words in the room")
 		d.Do("xdotool", "key", "Return")
 		return d.Within(10*time.Second, func() bool {
-			return d.Query("SELECT count(*) FROM message WHERE body LIKE '%words in the room'") != "0"
+			return d.Query("SELECT count(*) FROM message JOIN jid ON counterpart_id = jid.id WHERE bare_jid = '"+room+"' AND body LIKE '%words in the room'") != "0"
 		})
 	})
 	comes(t, bob, "<message", "from='"+room+"/ann'", "words in the room</body>")
+}
+
+// keepAlive says something for a client that waits: who is silent for long is gone for the server.
+func keepAlive(ctx context.Context, c net.Conn) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(10 * time.Second):
+			io.WriteString(c, " ")
+		}
+	}
 }
 
 // button is the colour of the button that stands for yes.
@@ -151,7 +169,7 @@ func comes(t *testing.T, c *peertest.Client, parts ...string) string {
 	return ""
 }
 
-// picture is one of which each row has a colour of its own, and the upper half one that no window has.
+// picture is one with a colour in its upper half that no window has, and many below.
 func picture() *image.RGBA {
 	p := image.NewRGBA(image.Rect(0, 0, 120, 80))
 	for y := range 80 {

@@ -106,7 +106,7 @@ func NewDino(t testing.TB, password string, others ...string) *Dino {
 	return d
 }
 
-// Sound gives Dino sound that nobody hears, without which it takes part in no call.
+// Sound gives Dino sound that nobody hears, for calls.
 func (d *Dino) Sound() {
 	d.T.Helper()
 	peertest.Need(d.T, "pulseaudio")
