@@ -6,6 +6,8 @@
 // know it as the same. The first server that ever asks finds no days before: of those, the empty ones are not mailed, since nobody
 // was there whose calls they would be of.
 //
+// Letters of other parts of the house go by the same mail server; one about a meeting has an entry for calendars (event.go).
+//
 // There is nothing of countries in it: there is no database of addresses.
 package report
 
