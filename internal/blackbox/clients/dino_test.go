@@ -21,7 +21,7 @@ import (
 )
 
 // TestDino: Debian's Dino, with its windows, logs in, finds a contact and what that one wrote in the archive, sends a picture that
-// is pasted, and opens a room and talks there. With DINO_SHOT=FILE the picture of the screen after the upload is kept.
+// is pasted, and enters a room and talks there. With DINO_SHOT=FILE the picture of the screen after the upload is kept.
 func TestDino(t *testing.T) {
 	if !peertest.Required("dino") {
 		t.Skip("PARLEY_PEERS does not name dino") // it takes root and some seconds
@@ -148,6 +148,7 @@ func keepAlive(ctx context.Context, c net.Conn) {
 		case <-ctx.Done():
 			return
 		case <-time.After(10 * time.Second):
+			c.SetWriteDeadline(time.Now().Add(time.Minute)) // that of what was written last is over
 			io.WriteString(c, " ")
 		}
 	}
