@@ -168,6 +168,7 @@ func (c *cell) take(b *wire.Batch, in *input) {
 	in.now = time.Now()
 	c.roll(in.rand[:])
 	in.quota = in.quota || c.room.phase == absent && c.service.mayMake(in.from, in.source)
+	in.drains = c.service.draining.Load()
 	c.fx.reset()
 	if !c.step(in) {
 		c.hurt(in)

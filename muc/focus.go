@@ -44,7 +44,7 @@ func (r *room) meet(in *input, focusAddr wire.Addr, rule OwnerRule, fx *effects)
 	var m Meeting
 	if r.phase == absent {
 		if why := r.mayCreate(in); why != nil {
-			fx.guessed = true
+			fx.guessed = why != &errDraining
 			return m, why
 		}
 		r.create(in, "", fx) // it counts as the asker's, who does not own it
@@ -77,7 +77,7 @@ func (r *room) meet(in *input, focusAddr wire.Addr, rule OwnerRule, fx *effects)
 // need to enter beside that, a password, it says then. Where the focus sits already, nothing changes.
 func (r *room) maySummon(in *input) *refusal {
 	if r.focus != nil {
-		return nil
+		return r.rests(in)
 	}
 	affiliation := r.affiliation(in.from.Bare())
 	if affiliation == Outcast {
@@ -92,7 +92,7 @@ func (r *room) maySummon(in *input) *refusal {
 	case r.settings.MembersOnly && affiliation < Member && !lends(in.claims):
 		return &errMembersOnly
 	}
-	return nil
+	return r.rests(in)
 }
 
 // want notes who sent a conference request.

@@ -19,7 +19,7 @@ func (r *room) join(in *input, x wire.Elem, fx *effects) bool {
 	created := false
 	if r.phase == absent {
 		if why := r.mayCreate(in); why != nil {
-			fx.guessed = true
+			fx.guessed = why != &errDraining
 			r.refuse(in, fx, *why)
 			return false
 		}
@@ -95,7 +95,7 @@ func (r *room) mayCreate(in *input) *refusal {
 	if !in.quota {
 		return &errTooManyMade
 	}
-	return nil
+	return r.rests(in)
 }
 
 // mayEnter says why the sender may not enter the room (XEP-0045 §7.2.5–§7.2.10).
@@ -109,6 +109,9 @@ func (r *room) mayEnter(in *input, x wire.Elem) *refusal {
 	}
 	if r.phase == locked && affiliation != Owner {
 		return &errLocked
+	}
+	if why := r.rests(in); why != nil {
+		return why
 	}
 	if r.settings.MembersOnly && affiliation < Member && !lends(in.claims) {
 		why := errMembersOnly

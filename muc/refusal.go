@@ -56,6 +56,7 @@ var (
 	errInviteRate    = refuse(mstanza.Wait, mstanza.ResourceConstraint, "too many invitations", "limit.room")
 	errStore         = refuse(mstanza.Wait, mstanza.InternalServerError, "the room could not be saved", "")
 	errClosing       = refuse(mstanza.Wait, mstanza.ServiceUnavailable, "the service stops", "")
+	errDraining      = refuse(mstanza.Wait, mstanza.ServiceUnavailable, "this server takes no new rooms now", "room.drain")
 	errNoPaging      = refuse(mstanza.Cancel, mstanza.FeatureNotImplemented, "pages are asked for by what they are after", "")
 	errStale         = refuse(mstanza.Wait, mstanza.ResourceConstraint, "the room is moving", "room.lease")
 )

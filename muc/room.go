@@ -35,6 +35,7 @@ type input struct {
 	source  netip.Addr
 	claims  *token.Claims
 	quota   bool    // the sender may create one more room
+	drains  bool    // the service does: nothing begins where nobody is
 	joins   bool    // it was counted as an attempt to join
 	parting bool    // the packet is a goodbye, or an answer
 	sought  *sought // what the archive has said, if it was asked for the packet's sake

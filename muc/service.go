@@ -61,6 +61,7 @@ type Service struct {
 	archive    Archive      // nil: none can be read
 	reading    atomic.Int64 // answers from the archive that are on their way
 	closing    atomic.Bool
+	draining   atomic.Bool
 	observers  atomic.Pointer[[]func(Event)]
 	journal    Journal // nil: none
 	lives      func(session wire.Addr) bool
