@@ -68,6 +68,9 @@ type Parts struct {
 	API        http.Handler // below /api/; nil: there is none
 	Ready      func() error // why no new client should be sent here, nil if it may
 	Recorder   *event.Recorder
+
+	// Opens reports that a room, NAME or [TENANT]NAME, may be entered here; if not, another node may open it. nil: all may.
+	Opens func(room string) bool
 }
 
 // RoomServer is the paths of the RoomServer protocol; nil: there are none.

@@ -20,8 +20,8 @@ func (p *Portal) table() http.Handler {
 	r := chi.NewRouter()
 	r.Use(p.recover, p.believeProxies, p.checkFraming, p.checkHost, p.checkPath, p.checkOrigin, p.limitBody, p.secureHeaders)
 
-	r.Method(http.MethodGet, "/xmpp-websocket", p.parts.XMPP)
-	r.Method(http.MethodGet, "/{tenant}/xmpp-websocket", p.ofTenant(p.parts.XMPP))
+	r.Method(http.MethodGet, "/xmpp-websocket", p.byQuery(p.parts.XMPP))
+	r.Method(http.MethodGet, "/{tenant}/xmpp-websocket", p.ofTenant(p.byQuery(p.parts.XMPP)))
 	if p.parts.BOSH != nil {
 		for _, method := range []string{http.MethodPost, http.MethodOptions} {
 			r.Method(method, boshPath, p.parts.BOSH)
@@ -50,11 +50,11 @@ func (p *Portal) table() http.Handler {
 
 	if rs := p.parts.RoomServer; rs.Socket != nil {
 		if p.parts.AppRTC.Socket == nil {
-			r.Method(http.MethodGet, "/ws", rs.Socket)
+			r.Method(http.MethodGet, "/ws", p.byQuery(rs.Socket))
 		}
 		read(r, "/rs", p.pages.toRoomServer)
 		read(r, rsPath, p.pages.roomServer)
-		r.Method(http.MethodGet, rsPath+"ws", rs.Socket)
+		r.Method(http.MethodGet, rsPath+"ws", p.byQuery(rs.Socket))
 		r.Post("/api/login", rs.Login)
 		if rs.ICE != nil {
 			r.Post("/api/ice", rs.ICE)
@@ -63,9 +63,9 @@ func (p *Portal) table() http.Handler {
 	}
 
 	if a := p.parts.AppRTC; a.Socket != nil {
-		r.Get("/ws", a.Socket)
+		r.Method(http.MethodGet, "/ws", p.byQuery(a.Socket))
 		read(r, "/r/{room}", a.Room)
-		r.Post("/join/{room}", a.Join)
+		r.Post("/join/{room}", p.byPath(a.Join))
 		r.Post("/message/{room}/{client}", a.Message)
 		r.Post("/leave/{room}/{client}", a.Leave)
 		r.Post("/bye/{room}/{client}", a.Bye)

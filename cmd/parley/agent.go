@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"time"
 )
 
@@ -45,12 +43,15 @@ func (s *server) serveAgent(l net.Listener) error {
 	}
 }
 
-// steering is the line. What is wrong here costs new rooms only: nothing says "down", which would cut those that are there.
+// steering is the line. What is wrong here costs new rooms only, unless nothing is served any more: "down" cuts those that are here,
+// who come again elsewhere.
 func (s *server) steering() string {
 	switch {
 	case s.stopping.Err() != nil:
 		return "maint"
-	case s.draining.Load(), s.media.draining(), s.ready() != nil:
+	case s.pulse.still(time.Now()):
+		return "down"
+	case s.drain.on.Load(), s.media.draining(), s.ready() != nil:
 		return "up drain"
 	}
 	return fmt.Sprintf("up ready %d%%", weight(s.media.stressed()))
@@ -89,48 +90,4 @@ func (s *server) closeAgents() {
 			l.close()
 		}
 	}
-}
-
-type drainCmd struct {
-	common
-	Undo bool          `help:"Take new rooms again."`
-	Wait time.Duration `help:"Wait until nobody is in a room here, but no longer than this, such as 30m."`
-}
-
-// Run has the server that runs tell its load balancers to send no new rooms.
-func (c *drainCmd) Run() error {
-	remote, err := dialControl(c.Data)
-	if err != nil {
-		return fmt.Errorf("no server runs with %s: %w", c.Data, err)
-	}
-	method := http.MethodPut
-	if c.Undo {
-		method = http.MethodDelete
-	}
-	for until := time.Now().Add(c.Wait); ; time.Sleep(time.Second) {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		var left int
-		err := remote.do(ctx, method, "/drain", nil, &left)
-		cancel()
-		if err != nil || c.Undo || left == 0 || c.Wait == 0 {
-			return err
-		}
-		if time.Now().After(until) {
-			return fmt.Errorf("%d are still in rooms", left)
-		}
-	}
-}
-
-// controlDrain offers it behind the admin socket; the answer is how many are in rooms.
-func (s *server) controlDrain(mux *http.ServeMux) {
-	set := func(on bool) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			if s.draining.Swap(on) != on {
-				s.log.Info("drain: whether new rooms are to be sent here is told at the agent port", "drain", on)
-			}
-			reply(w, s.rooms.Stats().Occupants, nil)
-		}
-	}
-	mux.HandleFunc("PUT /drain", set(true))
-	mux.HandleFunc("DELETE /drain", set(false))
 }

@@ -29,7 +29,7 @@ func TestV22WhatTheAgentPortSays(t *testing.T) {
 			s.media.stress.Store(&api.Stress{Draining: true})
 		}},
 		{"no bridge", "up ready 100%", func(*server) {}},
-		{"drains", "up drain", func(s *server) { s.draining.Store(true) }},
+		{"drains", "up drain", func(s *server) { s.drain.on.Store(true) }},
 		{"is full", "up drain", func(s *server) { s.process.full.Store(true) }},
 		{"stops", "maint", func(s *server) { s.cancel() }},
 	} {

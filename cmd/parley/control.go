@@ -131,7 +131,7 @@ func (s *server) controlRoutes() http.Handler {
 }
 
 // statuses carry the errors that callers branch on.
-var statuses = map[int]error{http.StatusNotFound: store.ErrNotFound, http.StatusConflict: store.ErrExists, http.StatusUnprocessableEntity: store.ErrInvalid, http.StatusInsufficientStorage: store.ErrQuota}
+var statuses = map[int]error{http.StatusNotFound: store.ErrNotFound, http.StatusConflict: store.ErrExists, http.StatusUnprocessableEntity: store.ErrInvalid, http.StatusInsufficientStorage: store.ErrQuota, http.StatusLocked: errEnding}
 
 func reply(w http.ResponseWriter, v any, err error) {
 	if err == nil {

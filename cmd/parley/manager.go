@@ -47,6 +47,11 @@ func (m manager) say(state string) {
 	c.Write([]byte(state))
 }
 
+// extend asks for more time to end.
+func (m manager) extend(by time.Duration) {
+	m.say("EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(by.Microseconds(), 10))
+}
+
 // watch says twice as often as has to be that the server lives, as long as it turns: turns returns when that was seen.
 func (m manager) watch(ctx context.Context, turns func()) {
 	if m.socket == "" || m.every == 0 {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -149,12 +148,16 @@ func (c *serveCmd) Run() error {
 	for {
 		select {
 		case err = <-s.failed:
-			s.past.fault = err
-			log.Log(context.Background(), event.LevelCritical, "the server cannot go on", "err", err)
+			s.fault(err)
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
 				s.reload(c, level)
 				continue
+			}
+			if sig == syscall.SIGTERM {
+				if err = s.empty(manager, signals, func() { s.reload(c, level) }); err != nil {
+					s.fault(err)
+				}
 			}
 			log.Info("stopping; a second signal ends at once", "signal", sig.String())
 		}
@@ -185,7 +188,8 @@ type server struct {
 	listeners  []*bound
 	cert       *certificate
 	health     health
-	draining   atomic.Bool // no new rooms are to be sent here
+	drain      drain
+	pulse      pulse
 	process    *process
 	metrics    *prometheus.Registry
 	recorder   *event.Recorder
@@ -373,7 +377,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 
 	parts := portal.Parts{
 		Domain: cfg.Domain, Rooms: roomsAt, Focus: focusAt, Addresses: addresses,
-		Trusted: cfg.TLS.Certificate != "" || cfg.TLS.ACME, Page: page.Files(), XMPP: s.clients, BOSH: http.HandlerFunc(s.clients.ServeBOSH), BOSHBytes: s.clients.BodyBytes(), Conference: calls, Channel: s.media.channel(), Invitation: s.invites.Page, Ready: s.ready, Recorder: s.recorder,
+		Trusted: cfg.TLS.Certificate != "" || cfg.TLS.ACME, Page: page.Files(), XMPP: s.clients, BOSH: http.HandlerFunc(s.clients.ServeBOSH), BOSHBytes: s.clients.BodyBytes(), Conference: calls, Channel: s.media.channel(), Invitation: s.invites.Page, Ready: s.ready, Opens: s.opens, Recorder: s.recorder,
 	}
 	s.offerUploads(&parts)
 	if err := s.offerAPI(&parts, calls, logins, registry, secrets); err != nil {
@@ -415,6 +419,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 		}
 	}, s.fail)
 	s.group.Go(func() { s.process.run(s.stopping) })
+	s.group.Go(func() { s.pulse.run(s.stopping, s.turns) })
 	s.group.Go(func() { s.ice.run(s.stopping) })
 	s.group.Go(func() { s.cert.watch(s.stopping) })
 	s.group.Go(func() { watchClock(s.stopping, s.recorder, log) })
@@ -464,6 +469,12 @@ func (s *server) fail(err error) {
 	case s.failed <- err:
 	default:
 	}
+}
+
+// fault notes why the server ends by itself.
+func (s *server) fault(err error) {
+	s.past.fault = err
+	s.log.Log(context.Background(), event.LevelCritical, "the server cannot go on", "err", err)
 }
 
 // serveHTTP starts the public and the administrator's HTTP servers.

@@ -105,6 +105,7 @@ func (c *Config) Check() error {
 	wrong(!slices.Contains([]string{"first", "account", "all", "nobody"}, c.Focus.Owners),
 		`focus.owners = %q is neither "first", "account", "all" nor "nobody"`, c.Focus.Owners)
 	wrong(c.TURN.Secret != "" && len(c.TURN.Secret) < 32, "turn.secret has %d bytes and needs 32; leave it out and the server makes one", len(c.TURN.Secret))
+	wrong(c.DrainGrace < 0 || c.DrainGrace > 24*time.Hour, "drain_grace = %v is not a time of up to 24h", c.DrainGrace)
 	seen := make(map[bool]bool)
 	for _, a := range c.Advertise {
 		wrong(!a.IsValid() || a.IsUnspecified() || a.Zone() != "" || a.Is4In6() || seen[a.Is4()], "advertise: %v is not one address of each family that clients can reach", a)

@@ -42,6 +42,8 @@ type Config struct {
 	Admins    []string       `help:"addresses of accounts that may administer the server from a client, by ad-hoc commands (XEP-0133), such as ann@example.org. Nobody can register these names; make them with parley user add"`
 	Advertise []netip.Addr   `help:"addresses of this machine as clients see them, at most one IPv4 and one IPv6; empty: those of the media and turn listeners, or the machine's own. Behind an address translation: the outer ones"`
 
+	DrainGrace time.Duration `help:"how long a server that is asked to end (SIGTERM) goes on with the rooms in which somebody is, and opens no others; it ends when nobody is left, at a second signal, or when that time is over. 0: it ends at once. For a node among several, such as 30m; a stop time of whoever starts it has to be longer, except systemd's, which the server asks for more"`
+
 	Contact    im.Contacts        `help:"how to reach those who run the server: lists of addresses as URIs, which clients and other servers are told (XEP-0157)"`
 	TLS        TLS                `help:"the certificate of every TLS listener"`
 	Log        Log                `help:"what is written to standard error"`
