@@ -55,6 +55,25 @@ func TestR29TheManagerIsTold(t *testing.T) {
 	}
 }
 
+// One that waits for its rooms asks for the time, again and again, and says that it stops when it does.
+func TestV22TheManagerIsAskedForTime(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "s")
+	if len(name) > 100 {
+		t.Skip("the path is too long for a socket")
+	}
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	manager{socket: name}.extend(time.Minute)
+	socket.SetReadDeadline(time.Now().Add(30 * time.Second))
+	b := make([]byte, 256)
+	if n, err := socket.Read(b); err != nil || string(b[:n]) != "EXTEND_TIMEOUT_USEC=60000000" {
+		t.Errorf("it says %q %v", b[:n], err)
+	}
+}
+
 // A server that does not turn says nothing more.
 func TestR29TheWatchdogIsOfWhatTurns(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "s")

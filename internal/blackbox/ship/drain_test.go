@@ -159,3 +159,68 @@ func TestV22ANodeThatIsToEndDoesNotWaitForEver(t *testing.T) {
 		}
 	}
 }
+
+// A room that has ended is opened by another node, though the table of the balancers leads to the one that drains, and stays there. Who
+// is in a room whose node ends comes again to the other one, by the same address.
+func TestV22RoomsGoFromANodeThatEndsToTheOther(t *testing.T) {
+	lbs, nodes := single(t)
+	at := func(b *balancer, room string) (node string) { return b.at("127.0.0.1", "/"+room) }
+	var over, kept string // rooms of s1
+	for i := 0; over == "" || kept == ""; i++ {
+		if room := fmt.Sprintf("room-%d", i); at(lbs[i%2], room) == "s1" {
+			over, kept = kept, room
+		}
+	}
+	for _, b := range lbs {
+		b.knows(over)
+		b.knows(kept)
+	}
+	ann := enter(t, lbs[0].addr, kept, "ann")
+	if _, err := nodes[0].Command("", "drain"); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range lbs {
+		b.until("it is told that s1 drains", func() bool { return b.state("shards", "s1") == "DRAIN" })
+	}
+	if got := at(lbs[1], over); got != "s1" {
+		t.Fatalf("the table leads to %s", got)
+	}
+	ask := func(b *balancer, room string) string {
+		t.Helper()
+		c := peertest.Dial(t, b.addr, "localhost")
+		c.WS = true
+		res := c.Upgrade("/xmpp-websocket?room=" + room)
+		if res.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%s: %s", room, res.Status)
+		}
+		return res.Header.Get("X-Test-Node")
+	}
+	if got := ask(lbs[1], kept); got != "s1" {
+		t.Errorf("a room that is open: %s", got)
+	}
+	if got := ask(lbs[0], over); got != "s2" {
+		t.Errorf("a room that has ended: %s", got)
+	}
+	lbs[1].until("the table has the room elsewhere", func() bool { return at(lbs[1], over) == "s2" })
+	ben := enter(t, lbs[1].addr, over, "ben")
+
+	ann.Ping()
+	nodes[0].Stop()
+	ann.Await("<presence", kept+"@muc.localhost/ann", "type='unavailable'", "'332'")
+	for _, b := range lbs {
+		b.until("the other node takes the room", func() bool {
+			node, res := b.ask("127.0.0.1", "/"+kept)
+			return res != nil && res.StatusCode == http.StatusOK && node == "s2"
+		})
+	}
+	again := enter(t, lbs[0].addr, kept, "ann")
+	nodes[0].Start()
+	for _, b := range lbs {
+		b.up("shards", "s1", "s2")
+		if got := at(b, kept); got != "s2" {
+			t.Errorf("where the room has moved to: %s", got)
+		}
+	}
+	again.Ping()
+	ben.Ping()
+}

@@ -85,6 +85,30 @@ func TestTheConfigurationsAreGood(t *testing.T) {
 	}
 }
 
+// What starts a server gives it the time to end that its configuration asks for; systemd is asked for that by the server.
+func TestV22StopTimesFit(t *testing.T) {
+	const stop = 15 * time.Second // see stop in cmd/parley
+	cfg, err := config.Load(shipped + "parley.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, key := range map[string]string{"compose.yaml": "stop_grace_period: ", "parley.service": "TimeoutStopSec="} {
+		text, err := os.ReadFile(shipped + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, ok := strings.Cut(string(text), key)
+		if !ok {
+			t.Fatalf("%s has no stop time", file)
+		}
+		word := strings.Fields(rest)[0]
+		given, err := time.ParseDuration(strings.TrimSuffix(word, "s") + "s")
+		if err != nil || given <= stop || file == "compose.yaml" && given <= stop+cfg.DrainGrace {
+			t.Errorf("%s: %s %v", file, word, err)
+		}
+	}
+}
+
 // systemd finds nothing wrong with the unit, and what it names are commands and flags of the binary.
 func TestTheUnitIsGood(t *testing.T) {
 	analyze := peertest.Need(t, "systemd-analyze")

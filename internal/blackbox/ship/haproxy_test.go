@@ -266,9 +266,7 @@ func TestV20RoomsHaveOneNode(t *testing.T) {
 		t.Errorf("a known room with another's header: %s", got)
 	}
 
-	open := peertest.DialWS(t, lbs[0].addr, "localhost", "/xmpp-websocket?room="+of[0])
-	open.Login("", "")
-	open.Bind("").Ping()
+	open := enter(t, lbs[0].addr, of[0], "ann")
 	if _, err := nodes[0].Command("", "drain"); err != nil {
 		t.Fatal(err)
 	}
