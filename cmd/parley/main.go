@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	_ "time/tzdata" // for where there is none, as in the image
 
 	"github.com/alecthomas/kong"
 )

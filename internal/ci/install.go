@@ -29,6 +29,7 @@ var packages = []struct{ name, file string }{
 	{"openssl", "/usr/bin/openssl"},
 	{"coturn", "/usr/bin/turnserver"},
 	{"haproxy", "/usr/sbin/haproxy"},
+	{"buildah", "/usr/bin/buildah"},
 	{"systemd", "/usr/bin/systemd-analyze"},
 	{"firefox-esr", "/usr/bin/firefox-esr"},
 	{"gajim", "/usr/bin/gajim"},
