@@ -27,6 +27,7 @@ import (
 	"parley/bridge/udp"
 	"parley/internal/config"
 	"parley/internal/event"
+	"parley/internal/proxied"
 	"parley/turn"
 )
 
@@ -196,6 +197,9 @@ func (c *carrier) listenRelay() (err error) {
 	for i, b := range listeners {
 		c.setup.Relay[i].Port = b.at.Port()
 		stream := net.Listener(&patient{b.stream, func() { c.events.Hurt("limit.process", b.String(), "text", "a connection could not be accepted") }})
+		if b.Proxy {
+			stream = proxied.Listen(stream, c.setup.Balancers, c.events)
+		}
 		switch b.Scheme {
 		case "turn":
 			l.Packets = append(l.Packets, b.packet)
@@ -209,6 +213,9 @@ func (c *carrier) listenRelay() (err error) {
 		cfg.PeerPorts = append(slices.Clone(cfg.PeerPorts), turn.PortRange{First: c.port.Addr().Port(), Last: c.port.Addr().Port()})
 	}
 	if c.turn, err = turn.New(cfg, l, c.events, c.registry); err != nil {
+		for _, stream := range l.Streams {
+			stream.Close()
+		}
 		for _, b := range listeners {
 			b.close()
 		}

@@ -19,8 +19,9 @@ import (
 // setup is how a bridge process is set up. The server hands it over in a file of its data directory that only our user
 // can read, since it holds the secret of the relay.
 type setup struct {
-	Media     []config.Listener `json:"media,omitempty"` // one, or none
-	Relay     []config.Listener `json:"relay,omitempty"` // turn and turns
+	Media     []config.Listener `json:"media,omitempty"`     // one, or none
+	Relay     []config.Listener `json:"relay,omitempty"`     // turn and turns
+	Balancers []netip.Prefix    `json:"balancers,omitempty"` // of listeners with +proxy
 	Advertise []netip.Addr      `json:"advertise,omitempty"`
 	Name      string            `json:"name,omitempty"`
 	TCP       bool              `json:"tcp,omitempty"`
@@ -133,6 +134,9 @@ func newSetup(cfg config.Config, cert *certificate, secret string) (setup, error
 			s.Relay = append(s.Relay, l)
 			s.TURN = cfg.TURN
 			s.TURN.Secret = secret
+		}
+		if ofBridge(l) && l.Proxy {
+			s.Balancers = cfg.Balancers
 		}
 		if l.Scheme == "turns" {
 			s.Certificate, s.Key = cert.certFile, cert.keyFile

@@ -15,7 +15,7 @@ type Listener struct {
 	Scheme   string // xmpp, xmpps, s2s, s2ss, component, http, https, media, turn, turns, agent
 	Admin    bool   // http only: for the administrator, not the public
 	Insecure bool   // plain text beyond loopback is intended
-	Proxy    bool   // connections of the balancers begin with the PROXY protocol
+	Proxy    bool   // connections (TCP) of the balancers begin with the PROXY protocol
 	Host     string // IP address or "localhost"; empty: every address
 	Port     uint16 // 0: the system chooses
 }
@@ -40,7 +40,7 @@ func ParseListener(s string) (l Listener, err error) {
 			l.Admin = true
 		case p == "insecure" && (l.Scheme == "xmpp" || l.Scheme == "http" || l.Scheme == "component") && !l.Insecure:
 			l.Insecure = true
-		case p == "proxy" && slices.Contains([]string{"xmpp", "xmpps", "s2s", "s2ss", "http", "https"}, l.Scheme) && !l.Proxy:
+		case p == "proxy" && slices.Contains([]string{"xmpp", "xmpps", "s2s", "s2ss", "http", "https", "turn", "turns"}, l.Scheme) && !l.Proxy:
 			l.Proxy = true
 		default:
 			return bad("+" + p + " means nothing here")

@@ -24,7 +24,7 @@ const shipped = "../../../docker/"
 func node(t *testing.T) *peertest.Parley {
 	t.Helper()
 	return peertest.StartParley(t, peertest.ParleyOptions{
-		Listen: []string{"http://127.0.0.1:0", "xmpp+proxy://127.0.0.1:0", "agent://127.0.0.1:0"}, Args: []string{"--limits=off"},
+		Listen: []string{"http://127.0.0.1:0", "xmpp+proxy://127.0.0.1:0", "turns+proxy://127.0.0.1:0", "agent://127.0.0.1:0"}, Args: []string{"--limits=off"},
 		Config: "balancers = [\"127.0.0.1/32\"]\n[http]\nproxies = [\"127.0.0.0/8\"]\n",
 	})
 }
@@ -40,6 +40,8 @@ type balancer struct {
 	*testing.T
 	addr  string
 	xmpp  string
+	tls   string // the port that the relay shares with the web ...
+	turns string // ... and its own
 	admin string // path of its socket
 }
 
@@ -67,7 +69,7 @@ func balancers(t *testing.T, file string, names [2]string, pairs ...string) (lis
 		t.Fatal(err)
 	}
 	for try := 0; ; try++ {
-		ports := freePorts(t, 10)
+		ports := freePorts(t, 14)
 		ok := true
 		for i, name := range names {
 			dir, err := os.MkdirTemp("", "lb") // short: it holds a socket
@@ -75,9 +77,12 @@ func balancers(t *testing.T, file string, names [2]string, pairs ...string) (lis
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
-			b := &balancer{T: t, addr: ports[i], xmpp: ports[4+3*i], admin: filepath.Join(dir, "s")}
+			writeCertificate(t, filepath.Join(dir, "web.pem"))
+			b := &balancer{T: t, addr: ports[i], xmpp: ports[4+3*i], tls: ports[10+2*i], turns: ports[11+2*i], admin: filepath.Join(dir, "s")}
 			all := append([]string{
 				"frontend plain\n\tbind :80\n\thttp-request redirect scheme https\n", "",
+				"bind abns@web accept-proxy ssl crt /etc/haproxy/certs/ alpn h2,http/1.1", "bind abns@" + filepath.Base(dir) + " accept-proxy ssl crt " + dir + "/web.pem alpn h2,http/1.1\n\tbind " + ports[i] + "\n\thttp-response set-header X-Test-Node %s", "server here abns@web", "server here abns@" + filepath.Base(dir),
+				"bind :443\n", "bind " + ports[10+2*i] + "\n", "bind :5349", "bind " + ports[11+2*i], "turn.meet.example.org", "turn.localhost",
 				"bind :443 ssl crt /etc/haproxy/certs/ alpn h2,http/1.1", "bind " + ports[i] + "\n\thttp-response set-header X-Test-Node %s",
 				"/run/haproxy/admin.sock", b.admin, "maxconn 50000", "maxconn 500", "meet.example.org", "localhost",
 				"bind :5222", "bind " + ports[4+3*i], "bind :5223", "bind " + ports[5+3*i], "bind :5269", "bind " + ports[6+3*i],
@@ -227,8 +232,10 @@ func single(t *testing.T) (list [2]*balancer, nodes [2]*peertest.Parley) {
 	peertest.Need(t, "haproxy")
 	nodes = [2]*peertest.Parley{node(t), node(t)}
 	list = balancers(t, "single.cfg", [2]string{"lb1", "lb2"}, "10.0.1.1:8080 check", at(nodes[0]), "10.0.1.2:8080 check", at(nodes[1]),
+		"10.0.1.1:5349 check", nodes[0].TURNS+strings.TrimPrefix(at(nodes[0]), nodes[0].HTTP), "10.0.1.2:5349 check", nodes[1].TURNS+strings.TrimPrefix(at(nodes[1]), nodes[1].HTTP),
 		"10.0.1.1:5222 check", nodes[0].XMPP+strings.TrimPrefix(at(nodes[0]), nodes[0].HTTP), "10.0.1.2:5222 check", nodes[1].XMPP+strings.TrimPrefix(at(nodes[1]), nodes[1].HTTP))
 	for _, b := range list {
+		b.up("turns", "s1", "s2")
 		b.up("shards", "s1", "s2")
 		b.up("xmpp", "s1", "s2")
 	}
