@@ -126,17 +126,22 @@ func (r *room) mayEnter(in *input, x wire.Elem) *refusal {
 			return &errPassword
 		}
 	}
+	if r.isFull(affiliation) {
+		return &errFull
+	}
+	return nil
+}
+
+// isFull reports that there is no place for who has the affiliation.
+func (r *room) isFull(a Affiliation) bool {
 	most := r.limits.Occupants
 	if r.settings.MaxUsers > 0 {
 		most = min(most, r.settings.MaxUsers)
 	}
-	if affiliation >= Admin {
+	if a >= Admin {
 		most += spare
 	}
-	if len(r.sessions) >= most {
-		return &errFull
-	}
-	return nil
+	return len(r.sessions) >= most
 }
 
 // spare is how many admins and owners fit into a full room (XEP-0045 §7.2.9).

@@ -66,6 +66,22 @@ func (s *Service) View(ctx context.Context, addr wire.Addr) (View, error) {
 	return *seen, nil
 }
 
+// Full reports that a room that is in use has no place for a stranger.
+func (s *Service) Full(ctx context.Context, addr wire.Addr) bool {
+	s.mu.Lock()
+	used := s.cells[addr] != nil
+	s.mu.Unlock()
+	if !used {
+		return false
+	}
+	full := make(chan bool, 1)
+	err := s.administer(ctx, addr, func(r *room, _ *input, _ *effects, done func(error)) {
+		full <- r.isFull(None)
+		done(nil)
+	})
+	return err == nil && <-full
+}
+
 // Expel throws an occupant out as a moderator does (XEP-0045 §8.2), and returns when that was said.
 func (s *Service) Expel(ctx context.Context, addr wire.Addr, nick, reason string) error {
 	return s.administer(ctx, addr, func(r *room, in *input, fx *effects, done func(error)) {

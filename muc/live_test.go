@@ -50,6 +50,30 @@ func TestWhoRunsTheServerSeesRooms(t *testing.T) {
 	})
 }
 
+// A room that is in use says whether a stranger finds a place.
+func TestA24ARoomSaysThatItIsFull(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		full := func(room string, want bool) {
+			t.Helper()
+			if got := w.s.Full(context.Background(), wire.Addr(room+"@muc.x")); got != want {
+				t.Errorf("%s is full: %v", room, got)
+			}
+		}
+		romeo, juliet, nurse := w.client("romeo@x/1"), w.client("juliet@x/1"), w.client("nurse@x/1")
+		full("r", false)
+		romeo.join("r", "romeo")
+		full("r", false)
+		juliet.join("r", "juliet")
+		full("r", true)
+		full("other", false)
+		nurse.send("<presence to='r@muc.x/nurse'><x xmlns='" + NSMUC + "'/></presence>")
+		nurse.want("type='error'", "service-unavailable")
+		juliet.send("<presence type='unavailable' to='r@muc.x/juliet'/>")
+		full("r", false)
+		w.settle()
+	}, func(c *Config) { c.Limits.Occupants = 2 })
+}
+
 // They who are thrown out by whoever runs the server are told as by a moderator, and the token that they came with is no good.
 func TestHP5WhoRunsTheServerThrowsOut(t *testing.T) {
 	revoked := make(map[string]bool)

@@ -18,7 +18,7 @@ func (s *server) openAppRTC(rooms string, calls *focus.Focus, parts *portal.Part
 		return nil
 	}
 	p := apprtc.Parts{
-		Domain: s.cfg.Domain, Rooms: rooms, MUC: s.rooms, Router: s.router, Tokens: s.tokens,
+		Domain: s.cfg.Domain, Rooms: rooms, MUC: s.rooms, Full: s.rooms.Full, Router: s.router, Tokens: s.tokens,
 		Origins: s.cfg.HTTP.Origins, Hosts: append([]string{s.cfg.Domain}, s.cfg.HTTP.Hosts...), Secure: portal.Secure, Recorder: s.recorder,
 	}
 	for _, l := range s.listeners {

@@ -1,6 +1,7 @@
 package apprtc
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"strings"
@@ -90,6 +91,20 @@ func TestA24_SeatsInMixedRooms(t *testing.T) {
 		ws := h.register("22", "abc")
 		ws.wants("?Max room capacity reached")
 		ws.wantClosed(true)
+	})
+	full := false // as the room says, before anybody was refused
+	bubble(t, func(_ *Config, p *Parts) {
+		p.Full = func(_ context.Context, room wire.Addr) bool { return full && room == "22@muc.x.net" }
+	}, func(t *testing.T, h *house) {
+		for _, full = range []bool{false, true, false} {
+			if w := h.ask("GET", "/r/22", ""); strings.Contains(w.Body.String(), "Room full") != full {
+				t.Errorf("the page of a room that is full (%v): %s", full, w.Body)
+			}
+		}
+		full = true
+		if w := h.ask("GET", "/r/23", ""); strings.Contains(w.Body.String(), "Room full") {
+			t.Error("another room counts as full")
+		}
 	})
 	bubble(t, func(_ *Config, p *Parts) { p.Focus = nil }, func(t *testing.T, h *house) { // no bridge
 		h.join("")

@@ -66,6 +66,8 @@ type Parts struct {
 	Relays Relays // nil: there are no servers of our own
 	Tokens Tokens
 	Other  Other // nil: there is none
+	// Full reports that a room has no place for a stranger, by whatever door its members came; nil: nobody knows.
+	Full func(ctx context.Context, room wire.Addr) bool
 
 	Origins []string                 // of foreign pages that may connect
 	Hosts   []string                 // names of the server beside that under which it is asked, such as example.org:8443
@@ -216,6 +218,9 @@ func (s *Service) check(raw string, room wire.Addr, source netip.Addr) (*token.C
 // fullTime is how long a room that was full counts as such: the page that is told so asks for itself again.
 const fullTime = 15 * time.Second
 
+// fullAsk is how long a room is waited for that is asked whether it is full.
+const fullAsk = 2 * time.Second
+
 // filled notes that a room has no place.
 func (s *Service) filled(addr wire.Addr) {
 	now := time.Now()
@@ -240,6 +245,13 @@ func (s *Service) isFull(addr wire.Addr) bool {
 	s.mu.Unlock()
 	if noted && time.Now().Before(till) {
 		return true
+	}
+	if s.parts.Full != nil && s.mixes() {
+		ctx, done := context.WithTimeout(context.Background(), fullAsk)
+		defer done()
+		if s.parts.Full(ctx, addr) {
+			return true
+		}
 	}
 	r := s.acquire(addr, false)
 	if r == nil {
