@@ -25,6 +25,16 @@ func (p *Portal) byPath(next http.HandlerFunc) http.HandlerFunc {
 	return p.opens(next, func(r *http.Request) string { return chi.URLParam(r, "room") }).ServeHTTP
 }
 
+// page is byPath for pages, which a balancer leads to rooms by too: it says so by X-Room. Else they can be had from any node.
+func (p *Portal) page(next http.HandlerFunc) http.HandlerFunc {
+	return p.opens(next, func(r *http.Request) string {
+		if r.Header.Get("X-Room") == "" {
+			return ""
+		}
+		return chi.URLParam(r, "room")
+	}).ServeHTTP
+}
+
 func (p *Portal) opens(next http.Handler, room func(*http.Request) string) http.Handler {
 	if p.parts.Opens == nil {
 		return next

@@ -64,7 +64,7 @@ func (p *Portal) table() http.Handler {
 
 	if a := p.parts.AppRTC; a.Socket != nil {
 		r.Method(http.MethodGet, "/ws", p.byQuery(a.Socket))
-		read(r, "/r/{room}", a.Room)
+		read(r, "/r/{room}", p.page(a.Room))
 		r.Post("/join/{room}", p.byPath(a.Join))
 		r.Post("/message/{room}/{client}", a.Message)
 		r.Post("/leave/{room}/{client}", a.Leave)
@@ -97,7 +97,7 @@ func (p *Portal) table() http.Handler {
 
 	read(r, "/static/*", p.pages.asset)
 	read(r, "/", p.pages.index)
-	read(r, "/{room}", p.room)
+	read(r, "/{room}", p.page(p.room))
 	return r
 }
 

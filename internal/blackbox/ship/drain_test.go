@@ -141,7 +141,7 @@ func TestV22ANodeThatIsToEndWaitsForItsRooms(t *testing.T) {
 	}
 }
 
-// When the time is over, or a second signal comes, they who are there are told that the server ends.
+// When the time is over, or a second signal comes, the connections of those who are there end, and the server.
 func TestV22ANodeThatIsToEndDoesNotWaitForEver(t *testing.T) {
 	for grace, second := range map[string]bool{"500ms": false, "20m": true} {
 		n := draining(t, grace)
@@ -152,8 +152,8 @@ func TestV22ANodeThatIsToEndDoesNotWaitForEver(t *testing.T) {
 			ann.Ping()
 			n.Signal(syscall.SIGTERM)
 		}
-		ann.Await("<presence", "open@muc.localhost/ann", "type='unavailable'", "'332'")
-		ann.Await("<system-shutdown")
+		for ann.Read() != "" { // until the connection ends
+		}
 		if code := n.Wait(time.Minute); code != 0 {
 			t.Errorf("after %s: it ends with %d", grace, code)
 		}
@@ -182,9 +182,6 @@ func TestV22RoomsGoFromANodeThatEndsToTheOther(t *testing.T) {
 	for _, b := range lbs {
 		b.until("it is told that s1 drains", func() bool { return b.state("shards", "s1") == "DRAIN" })
 	}
-	if got := at(lbs[1], over); got != "s1" {
-		t.Fatalf("the table leads to %s", got)
-	}
 	ask := func(b *balancer, room string) string {
 		t.Helper()
 		c := peertest.Dial(t, b.addr, "localhost")
@@ -201,12 +198,15 @@ func TestV22RoomsGoFromANodeThatEndsToTheOther(t *testing.T) {
 	if got := ask(lbs[0], over); got != "s2" {
 		t.Errorf("a room that has ended: %s", got)
 	}
-	lbs[1].until("the table has the room elsewhere", func() bool { return at(lbs[1], over) == "s2" })
+	for _, b := range lbs {
+		if got := at(b, over); got != "s2" {
+			t.Errorf("the page of a room that has ended: %s", got)
+		}
+	}
 	ben := enter(t, lbs[1].addr, over, "ben")
 
 	ann.Ping()
 	nodes[0].Stop()
-	ann.Await("<presence", kept+"@muc.localhost/ann", "type='unavailable'", "'332'")
 	for _, b := range lbs {
 		b.until("the other node takes the room", func() bool {
 			node, res := b.ask("127.0.0.1", "/"+kept)
