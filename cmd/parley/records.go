@@ -43,7 +43,7 @@ func (s *server) keepRecords(node string) (err error) {
 	if !s.cfg.Records.Enabled {
 		return nil
 	}
-	kept, err := records.New(s.cfg.Records, records.Options{Folder: s.data.file("records"), Node: node, Store: s.store, Recorder: s.recorder})
+	kept, err := records.New(s.cfg.Records, records.Options{Folder: s.data.file("records"), Node: node, Store: s.store, Countries: s.countries, Recorder: s.recorder})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 type reportCmd struct {
 	common
 	Date string `help:"The day, such as 2026-08-01; without, yesterday in the zone of the configuration." placeholder:"DAY"`
-	Form string `help:"text, html or csv." enum:"text,html,csv" default:"text"`
+	Form string `help:"text, html, csv, or countries: the table of countries as CSV." enum:"text,html,csv,countries" default:"text"`
 	Mail bool   `help:"Mail it to the receivers of the configuration, instead of printing it, even if it was mailed before."`
 }
 

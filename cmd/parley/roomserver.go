@@ -1,13 +1,11 @@
 package main
 
 import (
-	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
 	"time"
 
-	"parley/internal/geo"
 	"parley/jingle/focus"
 	"parley/jingle/gateway/roomserver"
 	"parley/portal"
@@ -24,20 +22,13 @@ func (s *server) openRoomServer(calls *focus.Focus, rooms string, parts *portal.
 	}
 	p := roomserver.Parts{
 		Domain: s.cfg.Domain, Rooms: rooms, MUC: s.rooms, Router: s.router, Tokens: s.tokens,
-		URL: channelBase(s.cfg, s.listeners), Origins: s.cfg.HTTP.Origins, Recorder: s.recorder,
+		URL: channelBase(s.cfg, s.listeners), Origins: s.cfg.HTTP.Origins, Countries: s.countries, Recorder: s.recorder,
 	}
 	if s.alerts != nil {
 		p.Alerts = s.alerts
 	}
 	if s.cfg.Bridged() {
 		p.Focus = calls
-	}
-	if path := s.cfg.Roomserver.GeoIP; path != "" {
-		if db, err := geo.Open(path); err != nil {
-			slog.Warn("no country of a RoomServer client is known", "err", err)
-		} else {
-			p.Countries = db
-		}
 	}
 	if s.records != nil {
 		p.Records = members{s.records.Book, s.cfg.Domain}

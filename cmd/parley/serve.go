@@ -206,6 +206,7 @@ type server struct {
 	ice        *ice
 	rooms      *muc.Service
 	hooks      *hook.Service
+	countries  *countries
 	roomServer *roomserver.Service // nil: the door for clients of the RoomServer protocol is closed
 	records    *attendance         // nil: none are kept
 	reporter   *report.Reporter    // nil with them
@@ -326,6 +327,7 @@ func start(cfg config.Config, data *dataDir, log *slog.Logger, single bool) (_ *
 	}
 	s.rooms.Observe(s.ice.endRelays)
 	s.rooms.Observe(s.endTokens)
+	s.countries = openCountries(cfg.Roomserver.GeoIP, log)
 	if err = s.keepRecords(secrets.Node); err != nil {
 		return nil, err
 	}
@@ -517,8 +519,9 @@ func (s *server) reload(c *serveCmd, level *slog.LevelVar) {
 	level.Set(slog.Level(cfg.Log.Level))
 	s.cert.lookNow()
 	s.reloadFederation(cfg)
+	s.countries.reload()
 	if err := s.media.reload(cfg.Log); err != nil {
 		s.recorder.Hurt("config.reload", "", "err", err.Error())
 	}
-	s.log.Info("configuration read again: level of the log, certificate, whom we federate with; everything else needs a restart")
+	s.log.Info("configuration read again: level of the log, certificate, whom we federate with, countries; everything else needs a restart")
 }

@@ -1,100 +1,26 @@
 package geo
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"parley/internal/geo/geotest"
 )
 
-// marker begins the metadata, and separator is between the tree and the values, in bytes.
-const (
-	marker    = "\xab\xcd\xefMaxMind.com"
-	separator = 16
+// The writers of values.
+var (
+	text, number, object, file = geotest.Text, geotest.Number, geotest.Object, geotest.File
+	marker                     = geotest.Marker
 )
-
-// text, number and object write values.
-func text(s string) []byte {
-	switch {
-	case len(s) < 29:
-		return append([]byte{2<<5 | byte(len(s))}, s...)
-	case len(s) < 285:
-		return append([]byte{2<<5 | 29, byte(len(s) - 29)}, s...)
-	}
-	return append(binary.BigEndian.AppendUint16([]byte{2<<5 | 30}, uint16(len(s)-285)), s...)
-}
-
-func number(n uint32) []byte { return binary.BigEndian.AppendUint32([]byte{6<<5 | 4}, n) }
-
-func object(members ...[]byte) []byte {
-	out := []byte{7<<5 | byte(len(members)/2)}
-	for _, m := range members {
-		out = append(out, m...)
-	}
-	return out
-}
 
 func join(list ...[]byte) (out []byte) {
 	for _, b := range list {
 		out = append(out, b...)
 	}
 	return out
-}
-
-// file writes a file of one version and record size: the networks lead to values, by their place in the section.
-func file(version, bits int, values []byte, networks map[string]int) []byte {
-	type node [2]uint32
-	nodes := []node{{}}
-	const leaf = 1 << 31
-	for text, at := range networks {
-		p := netip.MustParsePrefix(text)
-		ip := p.Addr().AsSlice()
-		n := p.Bits()
-		if version == 6 && p.Addr().Is4() {
-			ip, n = append(make([]byte, 12), ip...), n+96
-		}
-		at := uint32(at) | leaf
-		here := 0
-		for i := range n {
-			bit := ip[i/8] >> (7 - i%8) & 1
-			if i == n-1 {
-				nodes[here][bit] = at
-				break
-			}
-			if nodes[here][bit] == 0 {
-				nodes[here][bit] = uint32(len(nodes))
-				nodes = append(nodes, node{})
-			}
-			here = int(nodes[here][bit])
-		}
-	}
-	var out []byte
-	for _, n := range nodes {
-		for i, v := range n {
-			switch {
-			case v == 0:
-				n[i] = uint32(len(nodes))
-			case v&leaf != 0:
-				n[i] = v&^leaf + uint32(len(nodes)) + separator
-			}
-		}
-		l, r := n[0], n[1]
-		switch bits {
-		case 24:
-			out = append(out, byte(l>>16), byte(l>>8), byte(l), byte(r>>16), byte(r>>8), byte(r))
-		case 28:
-			out = append(out, byte(l>>16), byte(l>>8), byte(l), byte(l>>24)<<4|byte(r>>24), byte(r>>16), byte(r>>8), byte(r))
-		case 32:
-			out = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(out, l), r)
-		}
-	}
-	out = append(append(out, make([]byte, separator)...), values...)
-	out = append(out, marker...)
-	return append(out, object(text("binary_format_major_version"), []byte{5<<5 | 1, 2}, text("description"), object(text("en"), text("made for a test, in more than twenty-nine bytes")),
-		text("ip_version"), []byte{5<<5 | 1, byte(version)}, text("languages"), []byte{1, 4, 2<<5 | 2, 'e', 'n'},
-		text("node_count"), number(uint32(len(nodes))), text("record_size"), []byte{5<<5 | 1, byte(bits)})...)
 }
 
 // sample has a country behind other members of all types, one that is pointed at, and one that is registered alone.

@@ -17,6 +17,7 @@ type TalkSession struct {
 	Room     string // bare address
 	Talk     int    // 0 audio, 1 audio and video, 2 video, 3 none
 	IP       string // address of the client, "" if it is not known
+	Country  string // of that address (ISO 3166-1, two letters), "" if it is not known
 	TimeOut  bool   // removed, because nothing came of it any more
 	Created  time.Time
 	Joined   time.Time
@@ -47,7 +48,9 @@ type TalkSub struct {
 	RemoteUser string
 	RemoteName string
 	RemoteIP   string
+	RemoteIn   string // country of that address
 	ICE        string // address of the assigned ICE server
+	ICEIn      string // country of that address
 	Connect    string // TURN, STUN, Unknown, SFU; "" until it is connected
 	Claimed    string // what the client says instead
 	Begun      time.Time

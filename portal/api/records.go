@@ -35,6 +35,7 @@ type (
 		Account string     `json:"account,omitempty"`
 		Talk    string     `json:"talk" doc:"audio, both, video or none."`
 		IP      string     `json:"ip,omitempty"`
+		Country string     `json:"country,omitempty" doc:"Of that address (ISO 3166-1), where it is known."`
 		System  string     `json:"system,omitempty"`
 		Browser string     `json:"browser,omitempty"`
 		Client  string     `json:"client,omitempty"`
@@ -50,7 +51,9 @@ type (
 		User      string     `json:"user"`
 		Name      string     `json:"name"`
 		IP        string     `json:"ip,omitempty" doc:"For administrators."`
+		Country   string     `json:"country,omitempty" doc:"For administrators: of that address, where it is known."`
 		ICE       string     `json:"ice,omitempty" doc:"For administrators: the ICE server of the two."`
+		ICEIn     string     `json:"ice_country,omitempty" doc:"For administrators: where that is."`
 		Status    string     `json:"status" doc:"open, talked, talked-timeout, never or never-timeout."`
 		Way       string     `json:"way,omitempty" doc:"TURN, STUN, SFU or Unknown."`
 		Claimed   string     `json:"claimed,omitempty" doc:"What the client says instead."`
@@ -78,7 +81,7 @@ type (
 	}
 	reportForm struct {
 		ReportPath
-		Form string `path:"form" enum:"html,text,csv"`
+		Form string `path:"form" enum:"html,text,csv,countries" doc:"countries is the table of countries, as CSV."`
 	}
 	reportOutput struct{ Body *report.Day }
 	formOutput   struct {
@@ -142,6 +145,8 @@ func (a *API) addRecords() {
 		case "html":
 			out.Type = "text/html; charset=utf-8"
 			out.Body, err = d.HTML()
+		case "countries":
+			out.Type, out.Body = "text/csv; charset=utf-8; header=present", d.CountriesCSV()
 		case "text":
 			out.Type, out.Body = "text/plain; charset=utf-8", d.Text()
 		default:
@@ -160,7 +165,8 @@ func (a *API) report(ctx context.Context, day string) (*report.Day, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.FailedJoins, d.WorstRooms, d.Lines = append([]report.Cause{}, d.FailedJoins...), append([]report.Room{}, d.WorstRooms...), append([]report.Line{}, d.Lines...)
+	d.FailedJoins, d.WorstRooms = append([]report.Cause{}, d.FailedJoins...), append([]report.Room{}, d.WorstRooms...)
+	d.Countries, d.Lines = append([]report.Place{}, d.Countries...), append([]report.Line{}, d.Lines...)
 	return d, nil
 }
 
@@ -183,17 +189,17 @@ func (a *API) calls(ctx context.Context, q store.TalkQuery, admin bool) (*callsO
 	with := make(map[string][]withView)
 	for i := range subs {
 		p := &subs[i]
-		v := withView{ID: p.ID, User: p.RemoteUser, Name: p.RemoteName, IP: p.RemoteIP, ICE: p.ICE, Status: subsStatus[p.Status], Way: p.Connect, Claimed: p.Claimed,
+		v := withView{ID: p.ID, User: p.RemoteUser, Name: p.RemoteName, IP: p.RemoteIP, Country: p.RemoteIn, ICE: p.ICE, ICEIn: p.ICEIn, Status: subsStatus[p.Status], Way: p.Connect, Claimed: p.Claimed,
 			Begun: known(p.Begun), Connected: known(p.Connected), Finished: known(p.Finished), Seconds: p.Seconds, Cents: p.Cost}
 		if !admin { // where others are is not for everybody who has met them
-			v.IP, v.ICE = "", ""
+			v.IP, v.Country, v.ICE, v.ICEIn = "", "", "", ""
 		}
 		with[p.Session] = append(with[p.Session], v)
 	}
 	out := &callsOutput{[]callView{}}
 	for i := range list {
 		s := &list[i]
-		v := callView{ID: s.ID, Room: s.Room, Door: s.Protocol, App: s.App, User: s.User, Name: s.Name, Account: s.Account, Talk: talkNames[min(max(s.Talk, 0), 3)], IP: s.IP, System: s.OS, Browser: s.Browser, Client: s.SDK,
+		v := callView{ID: s.ID, Room: s.Room, Door: s.Protocol, App: s.App, User: s.User, Name: s.Name, Account: s.Account, Talk: talkNames[min(max(s.Talk, 0), 3)], IP: s.IP, Country: s.Country, System: s.OS, Browser: s.Browser, Client: s.SDK,
 			Gate: s.Gate, Joined: s.Joined, Left: known(s.Left), TimeOut: s.TimeOut, With: with[s.ID]}
 		if v.Left != nil {
 			v.Seconds = max(int64(s.Left.Sub(s.Joined)/time.Second), 0)

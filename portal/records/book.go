@@ -33,10 +33,16 @@ type Member struct {
 	Pairs bool
 }
 
+// Countries tells the country of an address (ISO 3166-1, two letters), "" if it does not know it.
+type Countries interface {
+	Country(a netip.Addr) string
+}
+
 // Book knows who is in calls at present. Its methods are safe for concurrent use, return at once, and ignore what they do not know.
 type Book struct {
 	cfg  Config
 	node string
+	in   Countries   // nil: none is known
 	out  func(entry) // called with mu held, so that records keep their order: it calls nothing and does not wait
 	now  func() time.Time
 
@@ -69,8 +75,8 @@ type failure struct{ room, door, cause string }
 // failures is how many kinds of failed joins are told apart between two ticks: what is beyond is counted together.
 const failures = 1000
 
-func newBook(cfg Config, node string, now func() time.Time, out func(entry)) *Book {
-	return &Book{cfg: cfg, node: node, out: out, now: now, rooms: make(map[string]*room), failed: make(map[failure]int64)}
+func newBook(cfg Config, node string, in Countries, now func() time.Time, out func(entry)) *Book {
+	return &Book{cfg: cfg, node: node, in: in, out: out, now: now, rooms: make(map[string]*room), failed: make(map[failure]int64)}
 }
 
 // longest text of a client that is kept, in bytes.
@@ -93,6 +99,14 @@ func address(a netip.Addr) string {
 		return ""
 	}
 	return a.Unmap().WithZone("").String()
+}
+
+// country is that of an address.
+func (b *Book) country(a netip.Addr) string {
+	if b.in == nil || !a.IsValid() {
+		return ""
+	}
+	return b.in.Country(a.Unmap())
 }
 
 // milli is a time as it is stored.
@@ -128,7 +142,7 @@ func (b *Book) Joined(m Member) {
 	}
 	n := &member{key: m.Key, door: m.Pairs, subs: make(map[*member]*store.TalkSub), TalkSession: store.TalkSession{
 		ID: m.ID, App: clean(m.App), User: clean(m.User), Name: clean(m.Name), Account: m.Account, Room: m.Room, Talk: talk(m.Talk),
-		IP: address(m.IP), Created: m.Joined, Joined: m.Joined, OS: clean(m.OS), Browser: clean(m.Browser), SDK: clean(m.SDK),
+		IP: address(m.IP), Country: b.country(m.IP), Created: m.Joined, Joined: m.Joined, OS: clean(m.OS), Browser: clean(m.Browser), SDK: clean(m.SDK),
 		Protocol: m.Door, Node: b.node, Gate: r.gate, ClientAt: milli(m.Client),
 	}}
 	if before, known := b.open[m.ID]; known {
@@ -137,6 +151,9 @@ func (b *Book) Joined(m Member) {
 		n.Gate = max(n.Gate, before.Gate)
 		if n.IP == "" {
 			n.IP = before.IP
+		}
+		if n.IP == before.IP && n.Country == "" {
+			n.Country = before.Country
 		}
 	}
 	others := make([]*member, 0, len(r.members))
@@ -157,7 +174,7 @@ func (b *Book) Joined(m Member) {
 		if o.Joined.After(at) {
 			at = o.Joined
 		}
-		b.pair(n, o, idOf(at, n.ID, o.ID), idOf(at, o.ID, n.ID), "", at)
+		b.pair(n, o, idOf(at, n.ID, o.ID), idOf(at, o.ID, n.ID), netip.Addr{}, at)
 	}
 }
 
@@ -169,13 +186,14 @@ func talk(n int) int {
 }
 
 // pair begins the sub-sessions of two members.
-func (b *Book) pair(x, y *member, xy, yx, ice string, at time.Time) {
+func (b *Book) pair(x, y *member, xy, yx string, ice netip.Addr, at time.Time) {
 	connected := false
 	for _, s := range []struct {
 		of, with *member
 		id       string
 	}{{x, y, xy}, {y, x, yx}} {
-		p := &store.TalkSub{ID: s.id, Session: s.of.ID, Status: store.SubOpen, RemoteUser: s.with.User, RemoteName: s.with.Name, RemoteIP: s.with.IP, ICE: ice, Begun: at}
+		p := &store.TalkSub{ID: s.id, Session: s.of.ID, Status: store.SubOpen, RemoteUser: s.with.User, RemoteName: s.with.Name, RemoteIP: s.with.IP, RemoteIn: s.with.Country,
+			ICE: address(ice), ICEIn: b.country(ice), Begun: at}
 		if before, known := b.pairs[s.id]; known {
 			delete(b.pairs, s.id)
 			p.Begun, p.Connected, p.Connect, p.Claimed = before.Begun, before.Connected, before.Connect, before.Claimed
@@ -289,7 +307,7 @@ func (b *Book) Paired(at, a, c, ab, ba string, ice netip.Addr) {
 	now := milli(b.now())
 	b.part(x, y, now, true)
 	if len(r.members) <= max(b.cfg.Pairs, 1) {
-		b.pair(x, y, ab, ba, address(ice), now)
+		b.pair(x, y, ab, ba, ice, now)
 	}
 }
 

@@ -29,6 +29,13 @@ type shelf struct {
 	users    map[string]string            // of sessions
 }
 
+// atlas knows two countries.
+type atlas struct{}
+
+func (atlas) Country(a netip.Addr) string {
+	return map[string]string{"192.0.2.7": "DE", "198.51.100.1": "US"}[a.String()]
+}
+
 var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
 func newShelf(t testing.TB, change ...func(*Config)) *shelf {
@@ -40,7 +47,7 @@ func newShelf(t testing.TB, change ...func(*Config)) *shelf {
 		t.Fatal(err)
 	}
 	s := &shelf{TB: t, clock: noon}
-	s.Book = newBook(cfg, "node", func() time.Time { return s.clock }, func(e entry) { s.lines = append(s.lines, e) })
+	s.Book = newBook(cfg, "node", atlas{}, func() time.Time { return s.clock }, func(e entry) { s.lines = append(s.lines, e) })
 	return s
 }
 
@@ -107,6 +114,33 @@ func TestR19EachOrderedPairHasASubSessionOverAllDoors(t *testing.T) {
 	s.Left("other@muc.localhost", "d", true)
 	if d := s.read().sessions["d"]; d.Subs != "" || !d.TimeOut {
 		t.Errorf("%+v", d)
+	}
+}
+
+// Where somebody was, and the ICE server of a pair, is in the records, of a process that took the call up as well.
+func TestR23CountriesAreKept(t *testing.T) {
+	s := newShelf(t)
+	s.join("roomserver", "a")
+	s.Joined(Member{Room: here, Key: "b", User: "b", Door: "roomserver", IP: netip.MustParseAddr("::ffff:192.0.2.8"), Pairs: true})
+	s.join("jitsi", "c")
+	s.Paired(here, "a", "b", "1", "2", netip.MustParseAddr("198.51.100.1"))
+	s.read()
+	for user, want := range map[string]string{"a": "DE", "b": "", "c": "DE"} {
+		if got := s.sessions[user].Country; got != want {
+			t.Errorf("%s is in %q, not %q", user, got, want)
+		}
+	}
+	for pair, want := range map[string][2]string{"a b": {"", "US"}, "b a": {"DE", "US"}, "a c": {"DE", ""}} {
+		if p := s.subs[pair]; [2]string{p.RemoteIn, p.ICEIn} != want {
+			t.Errorf("%s: in %q, ICE in %q, not %q", pair, p.RemoteIn, p.ICEIn, want)
+		}
+	}
+	next := newShelf(t) // which has no file of countries any more
+	next.in, next.clock = nil, s.clock
+	next.resume(store.TalkRecords{Sessions: []store.TalkSession{s.sessions["a"]}})
+	next.join("roomserver", "a")
+	if a := next.read().sessions["a"]; a.ID != s.sessions["a"].ID || a.Country != "DE" {
+		t.Errorf("%+v", a)
 	}
 }
 

@@ -21,10 +21,11 @@ type Store interface {
 
 // Options are what New leaves to the caller.
 type Options struct {
-	Folder   string // of the spool
-	Node     string // name of this server
-	Store    Store
-	Recorder *event.Recorder
+	Folder    string // of the spool
+	Node      string // name of this server
+	Store     Store
+	Countries Countries // nil: none is known
+	Recorder  *event.Recorder
 }
 
 // Service is the Book with its way to the store. Calls are told to the Book.
@@ -69,7 +70,7 @@ func New(cfg Config, o Options) (*Service, error) {
 	}
 	s := &Service{cfg: cfg, store: o.Store, rec: o.Recorder, spool: spool, alive: filepath.Join(o.Folder, "alive"), last: time.Now(),
 		news: make(chan struct{}, 1), written: make(chan struct{}, 1)}
-	s.Book = newBook(cfg, o.Node, time.Now, s.take)
+	s.Book = newBook(cfg, o.Node, o.Countries, time.Now, s.take)
 	if info, err := os.Stat(s.alive); err == nil {
 		s.last = info.ModTime()
 	}

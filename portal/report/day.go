@@ -46,6 +46,7 @@ type Day struct {
 
 	FailedJoins []Cause `json:"failed_joins"`
 	WorstRooms  []Room  `json:"worst_rooms"`
+	Countries   []Place `json:"countries" doc:"Where members were."`
 	Lines       []Line  `json:"lines" doc:"One for each connection, and one for each session without any."`
 	Cut         int     `json:"cut" doc:"Lines that are left out, because there are too many."`
 }
@@ -70,6 +71,24 @@ type Cause struct {
 	Count int64  `json:"count"`
 }
 
+// Place is what the members of one country had.
+type Place struct {
+	Country   string  `json:"country" doc:"Its code (ISO 3166-1), or unknown."`
+	Sessions  int     `json:"sessions"`
+	Connected int     `json:"connected" doc:"Connections of theirs that were made."`
+	Failed    int     `json:"failed" doc:"That were not."`
+	TimedOut  int     `json:"timed_out"`
+	Seconds   int64   `json:"seconds" doc:"Of their connections."`
+	Relayed   float64 `json:"relay_share"`
+	Loss      float64 `json:"loss" doc:"Mean share of the packets that did not reach them."`
+
+	relayed         int
+	losses, reports float64
+}
+
+// unknownCountry stands for the country of an address that none is known of.
+const unknownCountry = "unknown"
+
 // Room is a room in which something went wrong.
 type Room struct {
 	Room     string  `json:"room"`
@@ -92,7 +111,9 @@ type Line struct {
 	Status  string    `json:"status"`
 	Way     string    `json:"way" doc:"P2P, relay, bridge or unknown."`
 	IP      string    `json:"ip"`
+	Country string    `json:"country"`
 	ICE     string    `json:"ice"`
+	ICEIn   string    `json:"ice_country" doc:"Empty where there was no ICE server."`
 	Begun   time.Time `json:"begun"`
 	Seconds int64     `json:"seconds"`
 	System  string    `json:"system"`
@@ -142,7 +163,7 @@ func Make(ctx context.Context, s Store, from time.Time) (*Day, error) {
 		q := &noted.Qualities[i]
 		quality[q.Sub] = append(quality[q.Sub], q)
 	}
-	c := &counting{Day: d, rooms: make(map[string]*Room), spans: make(map[string][]span), quality: quality, owners: make(map[string]string)}
+	c := &counting{Day: d, rooms: make(map[string]*Room), spans: make(map[string][]span), quality: quality, owners: make(map[string]string), places: make(map[string]*Place)}
 	q := store.TalkQuery{From: from, Until: until, Limit: pageSize}
 	for n := 0; n < mostRead; n += pageSize {
 		list, err := s.TalkSessions(ctx, q)
@@ -181,6 +202,7 @@ type counting struct {
 	spans   map[string][]span // of members in rooms
 	quality map[string][]*store.TalkQuality
 	owners  map[string]string // rooms of sessions
+	places  map[string]*Place
 
 	seconds, joins []int64
 }
@@ -194,6 +216,15 @@ func (c *counting) room(name string) *Room {
 		c.rooms[name] = r
 	}
 	return r
+}
+
+func (c *counting) place(country string) *Place {
+	p := c.places[country]
+	if p == nil {
+		p = &Place{Country: country}
+		c.places[country] = p
+	}
+	return p
 }
 
 func (c *counting) session(s *store.TalkSession, subs []store.TalkSub) {
@@ -218,7 +249,9 @@ func (c *counting) session(s *store.TalkSession, subs []store.TalkSub) {
 	}
 	c.Sessions++
 	r.Sessions++
-	line := Line{App: s.App, Room: s.Room, User: cmp.Or(s.Name, s.User), Kind: kinds[min(max(s.Talk, 0), 3)], IP: s.IP, Begun: s.Joined, System: s.OS + ":" + s.Browser, Status: "no call", Way: "unknown"}
+	home := c.place(cmp.Or(s.Country, unknownCountry))
+	home.Sessions++
+	line := Line{App: s.App, Room: s.Room, User: cmp.Or(s.Name, s.User), Kind: kinds[min(max(s.Talk, 0), 3)], IP: s.IP, Country: home.Country, Begun: s.Joined, System: s.OS + ":" + s.Browser, Status: "no call", Way: "unknown"}
 	if len(subs) == 0 {
 		if s.Left.After(s.Joined) {
 			line.Seconds = int64(s.Left.Sub(s.Joined) / time.Second)
@@ -226,7 +259,7 @@ func (c *counting) session(s *store.TalkSession, subs []store.TalkSub) {
 		c.add(line)
 	}
 	for i := range subs {
-		c.sub(r, line, &subs[i])
+		c.sub(r, home, line, &subs[i])
 	}
 }
 
@@ -234,14 +267,19 @@ var kinds = [...]string{"A", "AV", "V", "NO"}
 
 var statuses = map[int]string{store.SubOpen: "open", store.SubTalked: "ok", store.SubTalkedTill: "timeout", store.SubNever: "not connected", store.SubNeverTimeout: "not connected, timeout"}
 
-func (c *counting) sub(r *Room, line Line, p *store.TalkSub) {
+func (c *counting) sub(r *Room, home *Place, line Line, p *store.TalkSub) {
 	line.Remote, line.ICE, line.Seconds, line.Status = cmp.Or(p.RemoteName, p.RemoteUser), p.ICE, p.Seconds, statuses[p.Status]
 	if !p.Begun.IsZero() {
 		line.Begun = p.Begun
 	}
+	if p.ICE != "" {
+		line.ICEIn = cmp.Or(p.ICEIn, unknownCountry)
+	}
 	switch {
 	case !p.Connected.IsZero():
 		c.Connected++
+		home.Connected++
+		home.Seconds += p.Seconds
 		c.Total += p.Seconds
 		c.Cents += p.Cost
 		c.seconds = append(c.seconds, p.Seconds)
@@ -254,6 +292,7 @@ func (c *counting) sub(r *Room, line Line, p *store.TalkSub) {
 			line.Way = "P2P"
 		case "TURN":
 			c.Ways.Relayed++
+			home.relayed++
 			line.Way = "relay"
 		case "SFU":
 			c.Ways.Bridged++
@@ -264,9 +303,11 @@ func (c *counting) sub(r *Room, line Line, p *store.TalkSub) {
 	case p.Status != store.SubOpen:
 		c.Failed++
 		r.Failed++
+		home.Failed++
 	}
 	if p.Status == store.SubTalkedTill || p.Status == store.SubNeverTimeout {
 		c.TimedOut++
+		home.TimedOut++
 	}
 	for _, q := range c.quality[p.ID] {
 		for _, v := range []struct {
@@ -284,6 +325,7 @@ func (c *counting) sub(r *Room, line Line, p *store.TalkSub) {
 			if v.was != nil {
 				v.to.add(*v.was)
 				r.losses, r.reports = r.losses+*v.was, r.reports+1
+				home.losses, home.reports = home.losses+*v.was, home.reports+1
 			}
 		}
 	}
@@ -329,6 +371,7 @@ func (c *counting) finish() {
 	}
 	c.Median, c.JoinP50, c.JoinP95 = quantile(c.seconds, 50), quantile(c.joins, 50), quantile(c.joins, 95)
 	c.peaks()
+	c.settlePlaces()
 	slices.SortFunc(c.Lines, func(a, b Line) int {
 		return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.Room, b.Room), cmp.Compare(a.User, b.User), cmp.Compare(a.Remote, b.Remote))
 	})
@@ -348,6 +391,22 @@ func (c *counting) finish() {
 		return cmp.Or(cmp.Compare(trouble(b), trouble(a)), cmp.Compare(a.Room, b.Room))
 	})
 	c.WorstRooms = c.WorstRooms[:min(len(c.WorstRooms), mostRooms)]
+}
+
+// settlePlaces makes the list of countries, those with the most sessions first.
+func (c *counting) settlePlaces() {
+	for _, p := range c.places {
+		if p.Connected > 0 {
+			p.Relayed = float64(p.relayed) / float64(p.Connected)
+		}
+		if p.reports > 0 {
+			p.Loss = p.losses / p.reports
+		}
+		c.Countries = append(c.Countries, *p)
+	}
+	slices.SortFunc(c.Countries, func(a, b Place) int {
+		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Country, b.Country))
+	})
 }
 
 // quantile is the value that so many percent of the values do not exceed, 0 of none.

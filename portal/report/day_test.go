@@ -61,10 +61,10 @@ func ptr[T any](v T) *T { return &v }
 func fixture(t testing.TB, s store.Store) {
 	t.Helper()
 	session := func(id, user, room string, joined, left time.Time) store.TalkSession {
-		return store.TalkSession{ID: id, App: "10000", User: user, Name: strings.ToUpper(user), Room: room + "@muc.x", Talk: 1, IP: "192.0.2.7", Created: joined, Joined: joined, Left: left, OS: "Linux", Browser: "chrome58.0", Protocol: "roomserver", Node: "n"}
+		return store.TalkSession{ID: id, App: "10000", User: user, Name: strings.ToUpper(user), Room: room + "@muc.x", Talk: 1, IP: "192.0.2.7", Country: map[string]string{"a": "DE", "b": "FR", "c": "DE"}[user], Created: joined, Joined: joined, Left: left, OS: "Linux", Browser: "chrome58.0", Protocol: "roomserver", Node: "n"}
 	}
 	sub := func(id, session, remote string, status int, way string, begun, connected, finished time.Time, cost int64) store.TalkSub {
-		p := store.TalkSub{ID: id, Session: session, Status: status, RemoteUser: remote, RemoteName: strings.ToUpper(remote), RemoteIP: "192.0.2.8", ICE: "198.51.100.1", Connect: way, Begun: begun, Connected: connected, Finished: finished, Cost: cost}
+		p := store.TalkSub{ID: id, Session: session, Status: status, RemoteUser: remote, RemoteName: strings.ToUpper(remote), RemoteIP: "192.0.2.8", ICE: "198.51.100.1", ICEIn: map[string]string{"TURN": "US"}[way], Connect: way, Begun: begun, Connected: connected, Finished: finished, Cost: cost}
 		if !connected.IsZero() {
 			p.Seconds = int64(finished.Sub(connected) / time.Second)
 		}
@@ -125,6 +125,7 @@ func TestR22FiguresOfADay(t *testing.T) {
 		"p95":       {d.JoinP95, int64(2000)},
 		"causes":    {d.FailedJoins, []Cause{{"roomserver", "full", 3}, {"xmpp", "not-allowed", 1}}},
 		"lines":     {len(d.Lines), 5},
+		"countries": {countries(d), "DE 2: 1 made, 2 not, 1 out, 628 s, 1.00 relayed, 0.030 lost; FR 1: 1 made, 0 not, 1 out, 629 s, 0.00 relayed, 0.000 lost; unknown 1: 0 made, 0 not, 0 out, 0 s, 0.00 relayed, 0.000 lost"},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
@@ -141,6 +142,15 @@ func TestR22FiguresOfADay(t *testing.T) {
 	if before, err := Make(context.Background(), s, day.AddDate(0, 0, -1)); err != nil || before.Sessions != 1 || before.PeakMembers != 1 {
 		t.Errorf("%+v %v", before, err)
 	}
+}
+
+// countries are those of a report, as one text.
+func countries(d *Day) string {
+	var list []string
+	for _, p := range d.Countries {
+		list = append(list, fmt.Sprintf("%s %d: %d made, %d not, %d out, %d s, %.2f relayed, %.3f lost", p.Country, p.Sessions, p.Connected, p.Failed, p.TimedOut, p.Seconds, p.Relayed, p.Loss))
+	}
+	return strings.Join(list, "; ")
 }
 
 // A call over midnight is one of the day on which it began; its time belongs to both.
@@ -184,7 +194,7 @@ func TestR22WrittenAsHTMLTextAndCSV(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string][]byte{"day.html": html, "day.txt": d.Text(), "day.csv": d.CSV()} {
+	for name, got := range map[string][]byte{"day.html": html, "day.txt": d.Text(), "day.csv": d.CSV(), "countries.csv": d.CountriesCSV()} {
 		file := filepath.Join("testdata", name)
 		if *update {
 			os.MkdirAll("testdata", 0o755)

@@ -8,7 +8,7 @@
 //
 // Letters of other parts of the house go by the same mail server; one about a meeting has an entry for calendars (event.go).
 //
-// There is nothing of countries in it: there is no database of addresses.
+// Countries are those that the records have; "unknown" are those of addresses that no file of countries knows.
 package report
 
 import (

@@ -11,7 +11,7 @@ import (
 	mail "github.com/wneessen/go-mail"
 )
 
-// message is the mail with a day's report: text, HTML, and the CSV beside them.
+// message is the mail with a day's report: text, HTML, and the CSV files beside them.
 func message(d *Day, from string, to []string, domain string, now time.Time) (*mail.Msg, error) {
 	html, err := d.HTML()
 	if err != nil {
@@ -30,7 +30,11 @@ func message(d *Day, from string, to []string, domain string, now time.Time) (*m
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
 	m.SetBodyString(mail.TypeTextPlain, string(d.Text()))
 	m.AddAlternativeString(mail.TypeTextHTML, string(html))
-	return m, m.AttachReader("calls-"+d.Date+".csv", bytes.NewReader(d.CSV()), mail.WithFileContentType("text/csv; charset=utf-8; header=present"))
+	const kind = "text/csv; charset=utf-8; header=present"
+	if err := m.AttachReader("countries-"+d.Date+".csv", bytes.NewReader(d.CountriesCSV()), mail.WithFileContentType(kind)); err != nil {
+		return nil, err
+	}
+	return m, m.AttachReader("calls-"+d.Date+".csv", bytes.NewReader(d.CSV()), mail.WithFileContentType(kind))
 }
 
 // Letter is a mail of text, and of what it is about for a calendar.

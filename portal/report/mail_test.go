@@ -221,8 +221,8 @@ func TestR22OneMailForACluster(t *testing.T) {
 	}
 	html, _ := d.HTML()
 	lines := func(b []byte) string { return strings.ReplaceAll(string(b), "\r\n", "\n") }
-	want := []string{lines(d.Text()), lines(html), lines(d.CSV())}
-	if got := parts(t, m.Header.Get("Content-Type"), m.Body); len(got) != 3 || lines([]byte(got[0])) != want[0] || lines([]byte(got[1])) != want[1] || lines([]byte(got[2])) != want[2] {
+	want := []string{lines(d.Text()), lines(html), lines(d.CountriesCSV()), lines(d.CSV())}
+	if got := parts(t, m.Header.Get("Content-Type"), m.Body); len(got) != 4 || lines([]byte(got[0])) != want[0] || lines([]byte(got[1])) != want[1] || lines([]byte(got[2])) != want[2] || lines([]byte(got[3])) != want[3] {
 		t.Errorf("the parts are %q", got)
 	}
 	for _, l := range strings.Split(mails[0], "\r\n") {

@@ -209,7 +209,7 @@ func (r *Reporter) Day(ctx context.Context, day string) (*Day, error) {
 	return Make(ctx, r.o.Store, from)
 }
 
-// Form makes the report of a day as text, html or csv.
+// Form makes the report of a day as text, html or csv, or its countries as csv.
 func (r *Reporter) Form(ctx context.Context, day, form string) ([]byte, error) {
 	d, err := r.Day(ctx, day)
 	if err != nil {
@@ -220,6 +220,8 @@ func (r *Reporter) Form(ctx context.Context, day, form string) ([]byte, error) {
 		return d.HTML()
 	case "csv":
 		return d.CSV(), nil
+	case "countries":
+		return d.CountriesCSV(), nil
 	case "text":
 		return d.Text(), nil
 	}

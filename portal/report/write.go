@@ -117,9 +117,15 @@ func (d *Day) Text() []byte {
 			fmt.Fprintf(&b, "%6d %6d %6d %8s  %s\n", r.Failed, r.Refused, r.Suffered, percent(r.Loss), line(r.Room))
 		}
 	}
-	b.WriteString("\nApp, user, remote, kind, status, way, address, ICE server, begin, duration, system, received audio kbit/s, video kbit/s, audio loss, video loss (avg, min, max)\n")
+	if len(d.Countries) > 0 {
+		b.WriteString("\nCountries: sessions, connected, not connected, timed out, duration, share of relay, mean loss\n")
+		for _, p := range d.Countries {
+			fmt.Fprintf(&b, "%-8s %6d %6d %6d %6d  %s %8s %8s\n", p.Country, p.Sessions, p.Connected, p.Failed, p.TimedOut, clock(p.Seconds), percent(p.Relayed), percent(p.Loss))
+		}
+	}
+	b.WriteString("\nApp, user, remote, kind, status, way, country, address, country of the ICE server, ICE server, begin, duration, system, received audio kbit/s, video kbit/s, audio loss, video loss (avg, min, max)\n")
 	for _, l := range d.Shown() {
-		fields := []string{l.App, l.User, l.Remote, l.Kind, l.Status, l.Way, l.IP, l.ICE, d.at(l.Begun), clock(l.Seconds), l.System,
+		fields := []string{l.App, l.User, l.Remote, l.Kind, l.Status, l.Way, l.Country, l.IP, l.ICEIn, l.ICE, d.at(l.Begun), clock(l.Seconds), l.System,
 			spread(l.AudioRate), spread(l.VideoRate), loss(l.AudioLoss), loss(l.VideoLoss)}
 		for i := range fields {
 			if fields[i] = line(fields[i]); fields[i] == "" {
@@ -150,7 +156,7 @@ func (d *Day) CSV() []byte {
 	w.UseCRLF = true
 	w.Write([]string{"app", "room", "user", "remote", "kind", "status", "way", "ip", "ice", "begun", "seconds", "system",
 		"audio_kbps_avg", "audio_kbps_min", "audio_kbps_max", "video_kbps_avg", "video_kbps_min", "video_kbps_max",
-		"audio_loss_avg", "audio_loss_min", "audio_loss_max", "video_loss_avg", "video_loss_min", "video_loss_max"})
+		"audio_loss_avg", "audio_loss_min", "audio_loss_max", "video_loss_avg", "video_loss_min", "video_loss_max", "country", "ice_country"})
 	for i := range d.Lines {
 		l := &d.Lines[i]
 		row := []string{cell(l.App), cell(l.Room), cell(l.User), cell(l.Remote), l.Kind, l.Status, l.Way, l.IP, l.ICE,
@@ -164,7 +170,21 @@ func (d *Day) CSV() []byte {
 				row = append(row, strconv.FormatFloat(v, 'f', -1, 64))
 			}
 		}
-		w.Write(row)
+		w.Write(append(row, l.Country, l.ICEIn))
+	}
+	w.Flush()
+	return b.Bytes()
+}
+
+// CountriesCSV is the table of countries (RFC 4180), with a header.
+func (d *Day) CountriesCSV() []byte {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	w.UseCRLF = true
+	w.Write([]string{"country", "sessions", "connected", "not_connected", "timed_out", "seconds", "relay_share", "loss"})
+	for _, p := range d.Countries {
+		w.Write([]string{p.Country, strconv.Itoa(p.Sessions), strconv.Itoa(p.Connected), strconv.Itoa(p.Failed), strconv.Itoa(p.TimedOut),
+			strconv.FormatInt(p.Seconds, 10), strconv.FormatFloat(p.Relayed, 'f', 4, 64), strconv.FormatFloat(p.Loss, 'f', 4, 64)})
 	}
 	w.Flush()
 	return b.Bytes()

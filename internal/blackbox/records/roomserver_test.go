@@ -2,11 +2,13 @@ package records
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"parley/internal/geo/geotest"
 	"parley/internal/peertest"
 	client "parley/internal/peertest/roomserver"
 	"parley/internal/store"
@@ -26,7 +28,11 @@ cents = 3
 // Two members of the RoomServer protocol have the ids that they were told in the records, pay from when they were connected, and are in
 // the report of the day; who was not let in is counted there.
 func TestMembersOfTheRoomServerDoor(t *testing.T) {
-	s := peertest.StartParley(t, peertest.ParleyOptions{Config: config, Args: []string{"--limits=off"}})
+	file := filepath.Join(t.TempDir(), "countries.mmdb")
+	if err := os.WriteFile(file, geotest.Countries(map[string]string{"127.0.0.0/8": "DE", "::1/128": "DE"}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := peertest.StartParley(t, peertest.ParleyOptions{Config: strings.Replace(config, "[roomserver]\n", "[roomserver]\ngeo_ip = \""+file+"\"\n", 1), Args: []string{"--limits=off"}})
 	enter := func(uid string) (*client.Client, string) {
 		c := client.Dial(t, "ws://"+s.HTTP+"/rs/ws")
 		c.Send(map[string]any{"cmd": "join", "appId": "10000", "token": "", "roomId": "22", "uid": uid, "uname": uid, "osName": "Linux", "browser": "chrome58.0", "time": "1560152983"})
@@ -66,10 +72,13 @@ func TestMembersOfTheRoomServerDoor(t *testing.T) {
 			t.Fatal(err, text)
 		}
 		report = text
-		return strings.Contains(text, "10000 | u0 | u9 | AV | ok | P2P | 127.0.0.1 |") && strings.Contains(text, "format (roomserver)")
+		return strings.Contains(text, "10000 | u0 | u9 | AV | ok | P2P | DE | 127.0.0.1 | DE | 127.0.0.1 |") && strings.Contains(text, "format (roomserver)")
 	})
 	if !strings.Contains(report, "40, 40, 40 | -- | 0.02, 0.02, 0.02") || !strings.Contains(report, "10000 | u9 | u0 | AV | not connected |") {
 		t.Error(report)
+	}
+	if text, err := s.Command("", "report", "--date="+day, "--form=countries"); err != nil || !strings.Contains(text, "\nDE,2,1,1,0,") {
+		t.Errorf("countries: %s %v", text, err)
 	}
 	s.Stop()
 
@@ -83,7 +92,7 @@ func TestMembersOfTheRoomServerDoor(t *testing.T) {
 	for _, one := range list {
 		byID[one.ID] = one
 	}
-	if one := byID[first]; err != nil || len(list) != 2 || byID[second].User != "u9" || one.Browser != "chrome58.0" || one.OS != "Linux" || one.Subs != own || one.Left.IsZero() {
+	if one := byID[first]; err != nil || len(list) != 2 || byID[second].User != "u9" || one.Browser != "chrome58.0" || one.OS != "Linux" || one.Country != "DE" || one.Subs != own || one.Left.IsZero() {
 		t.Fatalf("%+v %v", list, err)
 	}
 	subs, err := db.TalkSubs(context.Background(), []string{first})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"parley/internal/store"
@@ -55,6 +56,11 @@ func isHost(text string) bool {
 	return text == "" || err == nil && a.Zone() == ""
 }
 
+// isCountry reports that text is the code of a country, or "".
+func isCountry(text string) bool {
+	return text == "" || len(text) == 2 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
 // word scans a text that may be none.
 type word struct{ to *string }
 
@@ -75,7 +81,7 @@ func flag(b bool) int {
 }
 
 const sessionColumns = `session_id, sub_session_ids, app_id, user_id, user_name, account, room_id, talk_type, user_ip, time_out,
-	create_time, join_time, leave_time, duration, os_name, browser, sdk_info, protocol, node, gate_max, client_time`
+	create_time, join_time, leave_time, duration, os_name, browser, sdk_info, protocol, node, gate_max, client_time, user_country`
 
 func (s *db) sessionRow(t *store.TalkSession) ([]any, error) {
 	for _, text := range []string{t.Subs, t.App, t.User, t.Name, t.Room, t.OS, t.Browser, t.SDK, t.Protocol, t.Node} {
@@ -83,7 +89,7 @@ func (s *db) sessionRow(t *store.TalkSession) ([]any, error) {
 			return nil, store.ErrInvalid
 		}
 	}
-	if !isKey(t.ID) || len(t.Account) > keyLimit || len(t.Room) > keyLimit || !isText(t.Account) || !isHost(t.IP) || t.Created.IsZero() || t.Joined.IsZero() {
+	if !isKey(t.ID) || len(t.Account) > keyLimit || len(t.Room) > keyLimit || !isText(t.Account) || !isHost(t.IP) || !isCountry(t.Country) || t.Created.IsZero() || t.Joined.IsZero() {
 		return nil, store.ErrInvalid
 	}
 	seconds := int64(0)
@@ -91,20 +97,20 @@ func (s *db) sessionRow(t *store.TalkSession) ([]any, error) {
 		seconds = int64(t.Left.Sub(t.Joined) / time.Second)
 	}
 	return []any{t.ID, t.Subs, t.App, t.User, t.Name, t.Account, t.Room, t.Talk, host(t.IP), flag(t.TimeOut),
-		s.when(t.Created), s.when(t.Joined), s.when(t.Left), seconds, t.OS, t.Browser, t.SDK, t.Protocol, t.Node, t.Gate, s.when(t.ClientAt)}, nil
+		s.when(t.Created), s.when(t.Joined), s.when(t.Left), seconds, t.OS, t.Browser, t.SDK, t.Protocol, t.Node, t.Gate, s.when(t.ClientAt), t.Country}, nil
 }
 
 func scanSession(rows *sql.Rows) (t store.TalkSession, err error) {
 	var created, joined, left, client moment
 	var out, seconds int64
 	err = rows.Scan(&t.ID, &t.Subs, &t.App, &t.User, &t.Name, &t.Account, &t.Room, &t.Talk, word{&t.IP}, &out,
-		&created, &joined, &left, &seconds, &t.OS, &t.Browser, &t.SDK, &t.Protocol, &t.Node, &t.Gate, &client)
+		&created, &joined, &left, &seconds, &t.OS, &t.Browser, &t.SDK, &t.Protocol, &t.Node, &t.Gate, &client, &t.Country)
 	t.TimeOut, t.Created, t.Joined, t.Left, t.ClientAt = out != 0, created.Time, joined.Time, left.Time, client.Time
 	return t, err
 }
 
 const subColumns = `sub_session_id, session_id, status, remote_user_id, remote_user_name, remote_user_ip, ice_ip,
-	connect_type, client_connect_type, begin_time, connect_time, finish_time, duration, cost`
+	connect_type, client_connect_type, begin_time, connect_time, finish_time, duration, cost, remote_user_country, ice_country`
 
 func (s *db) subRow(t *store.TalkSub) ([]any, error) {
 	for _, text := range []string{t.RemoteUser, t.RemoteName, t.Connect, t.Claimed} {
@@ -112,17 +118,17 @@ func (s *db) subRow(t *store.TalkSub) ([]any, error) {
 			return nil, store.ErrInvalid
 		}
 	}
-	if !isKey(t.ID) || !isKey(t.Session) || !isHost(t.RemoteIP) || !isHost(t.ICE) || t.Status < store.SubOpen || t.Status > store.SubNeverTimeout || t.Cost < 0 || t.Cost > math.MaxInt32 {
+	if !isKey(t.ID) || !isKey(t.Session) || !isHost(t.RemoteIP) || !isHost(t.ICE) || !isCountry(t.RemoteIn) || !isCountry(t.ICEIn) || t.Status < store.SubOpen || t.Status > store.SubNeverTimeout || t.Cost < 0 || t.Cost > math.MaxInt32 {
 		return nil, store.ErrInvalid
 	}
 	return []any{t.ID, t.Session, t.Status, t.RemoteUser, t.RemoteName, host(t.RemoteIP), host(t.ICE),
-		t.Connect, t.Claimed, s.when(t.Begun), s.when(t.Connected), s.when(t.Finished), t.Seconds, t.Cost}, nil
+		t.Connect, t.Claimed, s.when(t.Begun), s.when(t.Connected), s.when(t.Finished), t.Seconds, t.Cost, t.RemoteIn, t.ICEIn}, nil
 }
 
 func scanSub(rows *sql.Rows) (t store.TalkSub, err error) {
 	var begun, connected, finished moment
 	err = rows.Scan(&t.ID, &t.Session, &t.Status, &t.RemoteUser, &t.RemoteName, word{&t.RemoteIP}, word{&t.ICE},
-		&t.Connect, &t.Claimed, &begun, &connected, &finished, &t.Seconds, &t.Cost)
+		&t.Connect, &t.Claimed, &begun, &connected, &finished, &t.Seconds, &t.Cost, &t.RemoteIn, &t.ICEIn)
 	t.Begun, t.Connected, t.Finished = begun.Time, connected.Time, finished.Time
 	return t, err
 }

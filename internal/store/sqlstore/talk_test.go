@@ -11,7 +11,7 @@ import (
 )
 
 func talk(id string, change ...func(*store.TalkSession)) store.TalkSession {
-	t := store.TalkSession{ID: id, App: "10000", User: "u1", Name: "Ann", Room: "r@muc.localhost", Talk: 1, IP: "192.0.2.7", Created: at(0), Joined: at(5), OS: "Linux", Browser: "chrome58.0", SDK: "1.0.0", Protocol: "roomserver", Node: "node"}
+	t := store.TalkSession{ID: id, App: "10000", User: "u1", Name: "Ann", Room: "r@muc.localhost", Talk: 1, IP: "192.0.2.7", Country: "FR", Created: at(0), Joined: at(5), OS: "Linux", Browser: "chrome58.0", SDK: "1.0.0", Protocol: "roomserver", Node: "node"}
 	for _, c := range change {
 		c(&t)
 	}
@@ -19,7 +19,7 @@ func talk(id string, change ...func(*store.TalkSession)) store.TalkSession {
 }
 
 func sub(id, session string) store.TalkSub {
-	return store.TalkSub{ID: id, Session: session, Status: store.SubOpen, RemoteUser: "u2", RemoteName: "Bob", RemoteIP: "2001:db8::1", ICE: "192.0.2.1", Begun: at(10)}
+	return store.TalkSub{ID: id, Session: session, Status: store.SubOpen, RemoteUser: "u2", RemoteName: "Bob", RemoteIP: "2001:db8::1", RemoteIn: "DE", ICE: "192.0.2.1", ICEIn: "US", Begun: at(10)}
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -103,6 +103,8 @@ func TestRecordsThatCannotBeKeptAreRefused(t *testing.T) {
 			"no UTF-8":         {Sessions: []store.TalkSession{talk("x", func(t *store.TalkSession) { t.Browser = "\xff" })}},
 			"no address":       {Sessions: []store.TalkSession{talk("x", func(t *store.TalkSession) { t.IP = "'; --" })}},
 			"a zone":           {Sessions: []store.TalkSession{talk("x", func(t *store.TalkSession) { t.IP = "fe80::1%eth0" })}},
+			"no country":       {Sessions: []store.TalkSession{talk("x", func(t *store.TalkSession) { t.Country = "<b>" })}},
+			"country of ICE":   {Subs: []store.TalkSub{{ID: "x", Session: "good", ICEIn: "Us"}}},
 			"no time":          {Sessions: []store.TalkSession{talk("x", func(t *store.TalkSession) { t.Joined = at(0).AddDate(-3000, 0, 0).Add(0); t.Created = t.ClientAt })}},
 			"status":           {Subs: []store.TalkSub{{ID: "x", Session: "good", Status: 9}}},
 			"cost":             {Subs: []store.TalkSub{{ID: "x", Session: "good", Cost: 1 << 40}}},

@@ -35,7 +35,7 @@ type Config struct {
 	IceSecret          string        `help:"secret that ICE servers register with at /api/ice and /icebandwidthload, in the header X-Ice-Key; empty: none can"`
 	IceKeepLiveTimeout time.Duration `help:"without a report for that long a registered ICE server is no longer handed out"`
 	Ice                []ICEServer   `help:"an ICE server that is always there, with the fields of a registration"`
-	GeoIP              string        `help:"file in the MaxMind DB format, such as GeoLite2-City.mmdb, by which the countries of clients and ICE servers are known; empty, or without the file: all are unknown"`
+	GeoIP              string        `help:"file in the MaxMind DB format, such as GeoLite2-City.mmdb, by which the countries of clients and ICE servers are known, here and in the records of every door; empty, or without the file: all are unknown"`
 	NeutralRegion      string        `help:"region whose ICE servers are for two who are in different ones"`
 	Region             []Region      `help:"a region: two who are in it are given an ICE server in it, where there is one with room"`
 	App                []App         `help:"an application whose clients may come. Without any, all may"`

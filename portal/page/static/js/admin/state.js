@@ -42,7 +42,7 @@ export class Reports extends Asked {
 	render(_, { day, report: r, failed, wrong }) {
 		return html`<h2>Reports</h2>
 			<div class="row"><label class="field"><span>Day</span><input type="date" value=${day} onChange=${this.#day} /></label>
-				<button type="button" class="plain" onClick=${() => this.#save('csv', 'csv')}>Save as CSV</button><button type="button" class="plain" onClick=${() => this.#save('html', 'html')}>Save as page</button></div>
+				<button type="button" class="plain" onClick=${() => this.#save('csv', 'csv')}>Save as CSV</button><button type="button" class="plain" onClick=${() => this.#save('countries', 'countries.csv')}>Save countries as CSV</button><button type="button" class="plain" onClick=${() => this.#save('html', 'html')}>Save as page</button></div>
 			<${Wrong} of=${failed} /><${Wrong} of=${wrong} />
 			${r && !failed && html`<dl class="facts">
 				<div><dt>Members</dt><dd>${r.sessions}</dd></div><div><dt>Calls</dt><dd>${r.calls}, ${span(r.call_seconds)}</dd></div>
@@ -50,6 +50,7 @@ export class Reports extends Asked {
 				<div><dt>Median</dt><dd>${span(r.median_seconds)}</dd></div><div><dt>Relayed</dt><dd>${percent(r.relay_share)}</dd></div>
 				<div><dt>Most at once</dt><dd>${r.peak_members} members, ${r.peak_calls} calls</dd></div>
 				<div><dt>Time to connect</dt><dd>${r.join_p50_ms} ms, 95 % within ${r.join_p95_ms} ms</dd></div></dl>
+			<h3>Countries</h3><${Table} label="Countries" none="None." heads=${['Country', 'Members', 'Made', 'Failed', 'Timed out', 'Duration', 'Relayed', 'Lost']} rows=${r.countries.map((c) => ({ key: c.country, cells: [c.country, c.sessions, c.connected, c.failed, c.timed_out, span(c.seconds), percent(c.relay_share), percent(c.loss)] }))} />
 			<h3>Joins that failed</h3><${Table} label="Joins that failed" none="None." heads=${['Door', 'Why', 'Times']} rows=${r.failed_joins.map((c, i) => ({ key: i, cells: [c.door, c.cause, c.count] }))} />`}`;
 	}
 }
