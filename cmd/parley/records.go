@@ -35,6 +35,7 @@ type focusMeeting struct {
 	room      string
 	members   map[wire.Addr]bool   // that are in the book
 	endpoints map[string]wire.Addr // whose they are
+	nicks     map[string]wire.Addr
 }
 
 // keepRecords keeps records of calls, where the configuration says so. It comes before the rooms have observers that may tell of
@@ -81,11 +82,11 @@ func (r *attendance) attend(a focus.Attendance) {
 		r.meetings[a.Meeting] = m
 	}
 	before := m.members
-	m.members, m.endpoints = make(map[wire.Addr]bool), make(map[string]wire.Addr)
+	m.members, m.endpoints, m.nicks = make(map[wire.Addr]bool), make(map[string]wire.Addr), make(map[string]wire.Addr)
 	r.Gate(m.room, gates[a.Gate])
 	for i := range a.Attendees {
 		one := &a.Attendees[i]
-		m.members[one.Addr] = true
+		m.members[one.Addr], m.nicks[one.Nick] = true, one.Addr
 		for _, id := range one.Endpoints {
 			m.endpoints[id] = one.Addr
 		}
@@ -176,6 +177,18 @@ func (r *attendance) whose(meeting, endpoint string) (room, key string) {
 	return "", ""
 }
 
+// keyOf is what the book knows somebody by who has a nickname in a room; "": nobody who is in a call there.
+func (r *attendance) keyOf(room, nick string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.meetings {
+		if addr, ok := m.nicks[nick]; ok && m.room == room {
+			return string(addr)
+		}
+	}
+	return ""
+}
+
 // denied takes that somebody does not take part.
 func (r *attendance) denied(room wire.Addr, cause string) {
 	r.Service.Book.Failed(string(room), "xmpp", cause)
@@ -184,7 +197,7 @@ func (r *attendance) denied(room wire.Addr, cause string) {
 // members are those of the RoomServer door, which tells of them itself.
 type members struct {
 	*records.Book
-	domain string
+	others *attendance
 }
 
 // Joined implements roomserver.Records.
@@ -194,9 +207,22 @@ func (m members) Joined(j roomserver.Joining) {
 		OS: j.OS, Browser: j.Browser, SDK: j.SDK, Client: j.ClientTime, Pairs: true,
 	}
 	if j.User != "" && j.TokensIssuer == ownIssuer {
-		who.Account = accountOf(j.User, m.domain)
+		who.Account = accountOf(j.User, m.others.domain)
 	}
 	m.Book.Joined(who)
+}
+
+// QualityOf implements roomserver.Records.
+func (m members) QualityOf(room, from, nick string, q store.TalkQuality) {
+	if key := m.others.keyOf(room, nick); key != "" {
+		m.Quality(room, from, key, q)
+	}
+}
+
+// Sub implements roomserver.Records.
+func (m members) Sub(room, from, nick string) string {
+	id, _ := m.Book.Sub(room, from, m.others.keyOf(room, nick))
+	return id
 }
 
 // accountOf is whose a token of our own is: of the account that asked for it, or that an application says it is for.

@@ -31,7 +31,7 @@ func (s *server) openRoomServer(calls *focus.Focus, rooms string, parts *portal.
 		p.Focus = calls
 	}
 	if s.records != nil {
-		p.Records = members{s.records.Book, s.cfg.Domain}
+		p.Records = members{s.records.Book, s.records}
 	}
 	for _, v := range s.ice.registry.Services("", time.Minute, time.Now()) {
 		p.Relays = relays{s.ice}

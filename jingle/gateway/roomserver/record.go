@@ -22,6 +22,10 @@ type Records interface {
 	// Quality keeps what a member reports of what it has with another one, and Told what it reports of itself: data is JSON.
 	Quality(room, from, to string, q store.TalkQuality)
 	Told(room, member string, result int64, data string)
+	// QualityOf is Quality of what a member has with somebody of another protocol, whom the door knows by nickname, and Sub the id
+	// of that sub-session, "" if there is none.
+	QualityOf(room, from, nick string, q store.TalkQuality)
+	Sub(room, from, nick string) string
 	// Failed says that a join came to nothing.
 	Failed(room, door, cause string)
 }
@@ -42,6 +46,8 @@ type Joining struct {
 type unrecorded struct{}
 
 func (unrecorded) Joined(Joining)                                            {}
+func (unrecorded) QualityOf(string, string, string, store.TalkQuality)       {}
+func (unrecorded) Sub(string, string, string) string                         { return "" }
 func (unrecorded) Left(string, string, bool)                                 {}
 func (unrecorded) Paired(string, string, string, string, string, netip.Addr) {}
 func (unrecorded) Begun(string, string, string)                              {}

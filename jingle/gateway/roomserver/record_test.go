@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"parley/internal/store"
+	"parley/jingle"
 )
 
 // diary keeps what it is told, with users in place of the addresses of their occupants.
@@ -21,6 +22,7 @@ type diary struct {
 	lines     []string
 	pairs     map[string]string // ids, as "from to"
 	qualities []store.TalkQuality
+	guestSub  string // what sub-sessions with people of other protocols are called
 }
 
 func (d *diary) line(format string, args ...any) {
@@ -59,6 +61,15 @@ func (d *diary) Quality(_, from, to string, q store.TalkQuality) {
 	d.mu.Unlock()
 	d.line("%s measures %s", from, to)
 }
+
+func (d *diary) QualityOf(_, from, nick string, q store.TalkQuality) {
+	d.line("%s measures %s of elsewhere", from, nick)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.qualities = append(d.qualities, q)
+}
+
+func (d *diary) Sub(_, from, nick string) string { return d.guestSub }
 
 func (d *diary) Told(_, member string, result int64, data string) {
 	d.line("%s tells %d %s", member, result, data)
@@ -159,6 +170,36 @@ func TestR20_QualityIsRecorded(t *testing.T) {
 		}
 		if d.qualities[1] != (store.TalkQuality{}) {
 			t.Errorf("%+v", d.qualities[1])
+		}
+	})
+}
+
+// What a member has with somebody of another protocol is kept as well, by that one's nickname; it was told the id that records have.
+func TestR14_QualityOfPeopleOfOtherProtocolsIsRecorded(t *testing.T) {
+	bridged(t, nil, func(t *testing.T, h *house, b *mesh) {
+		d := h.diary()
+		d.guestSub = "as recorded"
+		u0 := h.join("u0")
+		h.come("bob", "<SourceInfo>{}</SourceInfo>")
+		u0.all("notifyGate", "notifyNewPeer")
+		u0.say(`{"cmd":"reportStats","remoteUid":"bob","audio":{"recv":{"bitRate":40}}}`)
+		b.line("u0").Accepted(session("bob", "m", jingle.Both))
+		if m := u0.one("relayOffer"); m["subSessionId"] != "as recorded" {
+			t.Errorf("%v", m)
+		}
+		d.guestSub = ""
+		h.come("eve", "<SourceInfo>{}</SourceInfo>") // of whom the records do not know yet
+		u0.one("notifyNewPeer")
+		b.line("u0").Feed(session("eve", "e", jingle.InitiatorSends))
+		m := u0.one("relayOffer")
+		u0.say(`{"cmd":"reportStats","remoteId":"of nobody","subSessionId":"as recorded","video":{"recv":{"bitRate":900}}}`)
+		u0.say(`{"cmd":"reportStats","subSessionId":"` + m["subSessionId"].(string) + `"}`)
+		u0.say(`{"cmd":"reportStats","remoteUid":"bob","subSessionId":"of long ago"}`)
+		u0.say(`{"cmd":"reportStats","remoteUid":"dino"}`)
+		u0.none()
+		d.are(t, "u0 joined", "u0 measures bob of elsewhere", "u0 measures bob of elsewhere", "u0 measures eve of elsewhere")
+		if q := d.qualities; q[0].AudRecvRate == nil || *q[0].AudRecvRate != 40 || q[1].VidRecvRate == nil || *q[1].VidRecvRate != 900 {
+			t.Errorf("%+v", q)
 		}
 	})
 }

@@ -68,11 +68,18 @@ func (q *Message) quality() store.TalkQuality {
 	}
 }
 
-// measured keeps a quality report, of the sub-session that it names or of that to the member that it names.
+// measured keeps a quality report, of the sub-session that it names or of that to the one that it names: a member, or somebody of
+// another protocol.
 func (r *room) measured(m *member, q *Message) {
 	for o, sub := range m.subs {
 		if sub.id == q.SubSessionID || q.SubSessionID == "" && o.uid == q.RemoteUID {
 			r.service.records.Quality(string(r.addr), string(m.seat.Addr()), string(o.seat.Addr()), q.quality())
+			return
+		}
+	}
+	for _, g := range r.guests {
+		if sub := m.guestSubs[g.uid]; sub != "" && sub == q.SubSessionID || q.SubSessionID == "" && g.uid == q.RemoteUID {
+			r.service.records.QualityOf(string(r.addr), string(m.seat.Addr()), g.nick, q.quality())
 			return
 		}
 	}

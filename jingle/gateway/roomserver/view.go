@@ -185,13 +185,17 @@ func (m *member) met(nick string) (uid, uname, subSession string) {
 	return "", "", ""
 }
 
-// guestSub is the member's sub-session to somebody of another protocol.
+// guestSub is the member's sub-session to somebody of another protocol: the one that records have, where they know that one already.
 func (m *member) guestSub(g *guest) string {
 	if m.guestSubs == nil {
 		m.guestSubs = make(map[string]string)
 	}
 	if m.guestSubs[g.uid] == "" {
-		m.guestSubs[g.uid] = newID(time.Now())
+		id := m.room.service.records.Sub(string(m.room.addr), string(m.seat.Addr()), g.nick)
+		if id == "" {
+			id = newID(time.Now())
+		}
+		m.guestSubs[g.uid] = id
 	}
 	return m.guestSubs[g.uid]
 }
