@@ -224,6 +224,7 @@ func (p *Portal) checkOrigin(next http.Handler) http.Handler {
 	cross.AddInsecureBypassPattern(boshPath)
 	cross.AddInsecureBypassPattern("/{tenant}" + boshPath)
 	cross.AddInsecureBypassPattern(apiPath + "v1/")                     // which takes nothing from cookies, and looks at the origin itself
+	cross.AddInsecureBypassPattern("POST " + rsLoginPath)               // which takes nothing from cookies, and looks at the origin itself
 	cross.AddInsecureBypassPattern("PUT " + uploadPath + "{id}/{name}") // by a key that no page has without having asked for it
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, http.StatusForbidden, "http.csrf")

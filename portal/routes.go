@@ -8,11 +8,12 @@ import (
 
 // Paths of which the body of a request may be larger than those of others.
 const (
-	boshPath   = "/http-bind"
-	uploadPath = "/upload/"
-	apiPath    = "/api/"
-	icePath    = "/v1alpha/iceconfig"
-	rsPath     = "/rs/" // the page of the RoomServer door: the one path that ends in a slash
+	boshPath    = "/http-bind"
+	uploadPath  = "/upload/"
+	apiPath     = "/api/"
+	icePath     = "/v1alpha/iceconfig"
+	rsPath      = "/rs/" // the page of the RoomServer door: the one path that ends in a slash
+	rsLoginPath = "/api/login"
 )
 
 // table is every public path that there is. What is not here is not found.
@@ -55,7 +56,8 @@ func (p *Portal) table() http.Handler {
 		read(r, "/rs", p.pages.toRoomServer)
 		read(r, rsPath, p.pages.roomServer)
 		r.Method(http.MethodGet, rsPath+"ws", p.byQuery(rs.Socket))
-		r.Post("/api/login", rs.Login)
+		r.Post(rsLoginPath, rs.Login)
+		r.Options(rsLoginPath, rs.Login)
 		if rs.ICE != nil {
 			r.Post("/api/ice", rs.ICE)
 			r.Post("/icebandwidthload", rs.ICE)

@@ -38,6 +38,7 @@ type Config struct {
 	GeoIP              string        `help:"file in the MaxMind DB format, such as GeoLite2-City.mmdb, by which the countries of clients and ICE servers are known, here and in the records of every door; empty, or without the file: all are unknown"`
 	NeutralRegion      string        `help:"region whose ICE servers are for two who are in different ones"`
 	Region             []Region      `help:"a region: two who are in it are given an ICE server in it, where there is one with room"`
+	Server             []Home        `help:"a server of the same domain that login names: by the room where a client names one, so that all of it meet there, else in its region. The same list on all of them; without any, clients are told this one"`
 	App                []App         `help:"an application whose clients may come. Without any, all may"`
 }
 
@@ -140,6 +141,9 @@ func (c *Config) Check() error {
 		}
 	}
 	if err := c.checkRegions(); err != nil {
+		return err
+	}
+	if err := c.checkHomes(); err != nil {
 		return err
 	}
 	seen := make(map[string]bool)

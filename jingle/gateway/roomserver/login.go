@@ -18,7 +18,7 @@ const (
 )
 
 // login answers where rooms and ICE servers are, to applications that are known and pages that are theirs.
-func (s *Service) login(m *Message) []byte {
+func (s *Service) login(m *Message, source netip.Addr) []byte {
 	r, desc := 0, "ok"
 	switch app, known := s.app(m.AppID); {
 	case !known:
@@ -30,15 +30,30 @@ func (s *Service) login(m *Message) []byte {
 	if r != 0 {
 		return f.text("roomServer", "").text("iceServer", "").end()
 	}
-	f = f.text("roomServer", s.parts.URL+"/rs/ws").text("iceServer", s.parts.ICE)
+	f = f.text("roomServer", s.home(m, source)).text("iceServer", s.iceAt(m, source))
 	if text := outdated(m.OSInfo); text != "" {
 		f = f.text("prompt", text)
 	}
 	return f.end()
 }
 
-// ServeLogin is login by HTTP.
+// ServeLogin is login by HTTP, also from pages of hosts that may connect: of applications, and of the configuration.
 func (s *Service) ServeLogin(w http.ResponseWriter, r *http.Request) {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		if !s.originAllowed(r) {
+			s.rec.Reject("ws.origin", sourceOf(r).String(), "origin", origin)
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Allow-Headers", "Content-Type")
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		w.Header().Add("Vary", "Origin")
+	}
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	body, err := io.ReadAll(r.Body)
@@ -59,7 +74,8 @@ func (s *Service) ServeLogin(w http.ResponseWriter, r *http.Request) {
 		w.Write(response(cmdLogin, resultFormat, texts[resultFormat]).text("roomServer", "").text("iceServer", "").end())
 		return
 	}
-	w.Write(s.login(m))
+	at, _ := netip.ParseAddrPort(r.RemoteAddr)
+	w.Write(s.login(m, at.Addr().Unmap()))
 }
 
 // app finds an application; without any in the configuration each is known, and none has domains.

@@ -180,7 +180,7 @@ func (s *Service) message(c *conn, text []byte) {
 	}
 	switch at := c.place.Load(); {
 	case m.Cmd == cmdLogin:
-		c.Send(s.login(m))
+		c.Send(s.login(m, c.Source))
 	case m.Cmd == cmdJoin:
 		s.join(c, m)
 	case at == nil:
