@@ -22,7 +22,7 @@ func (s *server) openRoomServer(calls *focus.Focus, rooms string, parts *portal.
 	}
 	p := roomserver.Parts{
 		Domain: s.cfg.Domain, Rooms: rooms, MUC: s.rooms, Router: s.router, Tokens: s.tokens,
-		URL: channelBase(s.cfg, s.listeners), Origins: s.cfg.HTTP.Origins, Countries: s.countries, Recorder: s.recorder,
+		URL: channelBase(s.cfg, s.listeners), Origins: s.cfg.HTTP.Origins, Countries: s.countries, Shared: s.store, Recorder: s.recorder,
 	}
 	if s.alerts != nil {
 		p.Alerts = s.alerts
@@ -45,6 +45,7 @@ func (s *server) openRoomServer(calls *focus.Focus, rooms string, parts *portal.
 	parts.RoomServer = portal.RoomServer{Socket: s.roomServer, Login: s.roomServer.ServeLogin}
 	if s.cfg.Roomserver.IceSecret != "" {
 		parts.RoomServer.ICE = http.HandlerFunc(s.roomServer.ServeICE)
+		s.group.Go(func() { s.roomServer.Share(s.stopping) })
 	}
 	return nil
 }

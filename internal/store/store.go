@@ -134,6 +134,7 @@ type Store interface {
 	Logins
 	SpentTokens
 	Talks
+	ICEServers
 	Hooks
 	Meetings
 	Identities

@@ -26,6 +26,8 @@ type iceServer struct {
 
 	rx, tx   int       // kbit/s, as it reports
 	expires  time.Time // zero: never
+	heard    time.Time // until when its last news would let it be there
+	shared   int       // by when it was shared (registry.shared); 0: it was not
 	assigned int       // kbit/s that the pairs may need that were given it
 	members  int       // how many members those are
 }
@@ -38,6 +40,7 @@ type registry struct {
 	mu      sync.Mutex // guards what follows
 	servers map[string]*iceServer
 	silent  map[string]time.Time // those that are lost, since when
+	shared  int                  // counts what was shared with other servers, from 1
 }
 
 // serversMost bounds how many ICE servers there are.
@@ -48,7 +51,7 @@ const ownServer = ""
 
 // newRegistry makes one of the servers that are always there. Own is the address of our own relay and its port.
 func newRegistry(cfg Config, own bool, ownAt string, countries Countries) (*registry, error) {
-	r := &registry{life: cfg.IceKeepLiveTimeout, regions: newRegions(cfg, countries), servers: make(map[string]*iceServer), silent: make(map[string]time.Time)}
+	r := &registry{life: cfg.IceKeepLiveTimeout, regions: newRegions(cfg, countries), servers: make(map[string]*iceServer), silent: make(map[string]time.Time), shared: 1}
 	if own {
 		at, _ := netip.ParseAddrPort(ownAt)
 		r.servers[ownServer] = &iceServer{own: true, most: cfg.IceBandwidth, region: r.regions.of(at.Addr().Unmap())}
@@ -279,11 +282,12 @@ func (r *registry) register(s *iceServer, now time.Time) (known, ok bool) {
 	}
 	delete(r.silent, s.ip)
 	s.expires, s.region = now.Add(r.life), r.regions.of(s.addr())
+	s.heard = s.expires
 	if known {
 		if old.expires.IsZero() {
 			s.expires = time.Time{}
 		}
-		s.rx, s.tx, s.assigned, s.members = old.rx, old.tx, old.assigned, old.members
+		s.rx, s.tx, s.assigned, s.members, s.shared = old.rx, old.tx, old.assigned, old.members, old.shared
 		*old = *s // pairs have it
 		return true, true
 	}
@@ -299,7 +303,7 @@ func (r *registry) report(ip string, rx, tx int, now time.Time) bool {
 	if s == nil || s.over(now) {
 		return false
 	}
-	s.rx, s.tx = rx, tx
+	s.rx, s.tx, s.heard = rx, tx, now.Add(r.life)
 	if !s.expires.IsZero() {
 		s.expires = now.Add(r.life)
 	}

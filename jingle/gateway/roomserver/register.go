@@ -48,6 +48,9 @@ func (s *Service) ServeICE(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		known, ok := s.ice.register(server, now)
+		if ok {
+			s.toldOthers(server.ip, true, now)
+		}
 		switch {
 		case !ok:
 			say(http.StatusServiceUnavailable, "full")
@@ -57,13 +60,20 @@ func (s *Service) ServeICE(w http.ResponseWriter, r *http.Request) {
 			say(http.StatusOK, "successful")
 		}
 	case "iceReportRxTxRate":
-		if !s.ice.report(g.ip, g.rx, g.tx, now) {
+		found := s.ice.report(g.ip, g.rx, g.tx, now)
+		if !found && s.parts.Shared != nil { // it may have registered with another server
+			s.readShared(r.Context())
+			found = s.ice.report(g.ip, g.rx, g.tx, now)
+		}
+		if !found {
 			say(http.StatusOK, "ice_no_found")
 			return
 		}
+		s.toldOthers(g.ip, false, now)
 		say(http.StatusOK, "successful")
 	case "iceDeregister":
-		if !s.ice.deregister(g.ip) {
+		here, there := s.ice.deregister(g.ip), s.goneForOthers(g.ip)
+		if !here && !there {
 			say(http.StatusOK, "ice_no_found")
 			return
 		}

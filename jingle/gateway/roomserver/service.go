@@ -58,6 +58,7 @@ type Parts struct {
 	Countries Countries // nil: none is known
 	Records   Records   // nil: none are kept
 	Alerts    Alerts    // nil: nobody is told
+	Shared    Shared    // nil: other servers have ICE servers of their own
 
 	URL     string   // where WebSockets lead to, such as wss://example.org
 	ICE     string   // address of our own STUN and TURN, as clients are told at login
