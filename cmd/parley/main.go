@@ -13,19 +13,20 @@ import (
 )
 
 type commands struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Bridge  bridgeCmd  `cmd:"" help:"Carry media for a server that runs with the same data folder, which starts it by itself."`
-	User    userCmd    `cmd:"" help:"Accounts: add, passwd, del, list, disable, enable."`
-	Import  importCmd  `cmd:"" help:"Take over accounts and rooms of another server: prosody, ejabberd."`
-	App     appCmd     `cmd:"" help:"Applications that use the API: add, list, remove, key."`
-	Token   tokenCmd   `cmd:"" help:"Tokens (JWT) that open a room: make, explain."`
-	Report  reportCmd  `cmd:"" help:"Print or mail the report of a day: calls, how long, how well, what failed."`
-	Drain   drainCmd   `cmd:"" help:"Have load balancers send no new rooms to the server that runs, before it is stopped."`
-	Geomap  geomapCmd  `cmd:"" help:"Print a map from networks to regions for HAProxy."`
-	Doctor  doctorCmd  `cmd:"" help:"Look for what keeps the server from running well."`
-	Config  configCmd  `cmd:"" help:"Check a configuration, or print the reference."`
-	Bench   benchCmd   `cmd:"" help:"Measure servers."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Bridge   bridgeCmd   `cmd:"" help:"Carry media for a server that runs with the same data folder, which starts it by itself."`
+	User     userCmd     `cmd:"" help:"Accounts: add, passwd, del, list, disable, enable."`
+	Import   importCmd   `cmd:"" help:"Take over accounts and rooms of another server: prosody, ejabberd."`
+	App      appCmd      `cmd:"" help:"Applications that use the API: add, list, remove, key."`
+	Token    tokenCmd    `cmd:"" help:"Tokens (JWT) that open a room: make, explain."`
+	Report   reportCmd   `cmd:"" help:"Print or mail the report of a day: calls, how long, how well, what failed."`
+	IceAgent iceAgentCmd `cmd:"" help:"Beside a STUN and TURN server of others: register it with a server, and report its load."`
+	Drain    drainCmd    `cmd:"" help:"Have load balancers send no new rooms to the server that runs, before it is stopped."`
+	Geomap   geomapCmd   `cmd:"" help:"Print a map from networks to regions for HAProxy."`
+	Doctor   doctorCmd   `cmd:"" help:"Look for what keeps the server from running well."`
+	Config   configCmd   `cmd:"" help:"Check a configuration, or print the reference."`
+	Bench    benchCmd    `cmd:"" help:"Measure servers."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 // common are the flags that say which server is meant.
