@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"parley/internal/event"
 	"parley/portal/alert"
 )
 
@@ -26,6 +27,7 @@ func (s *server) watchParts(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	away := make(map[string]bool) // ICE servers
+	hurt := make(map[string]bool) // what the whole server lacks
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,16 +36,31 @@ func (s *server) watchParts(ctx context.Context) {
 		}
 		if s.roomServer != nil {
 			s.watchICE(away)
+			s.lacks(hurt, "ICE servers", s.cfg.Roomserver.IceSecret != "" && !s.roomServer.Usable(), "no STUN or TURN server is there")
 		}
 		switch lasts, err := s.health.lasts(s.store); {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
+			s.lacks(hurt, "database", false, "")
 			s.alerts.Set(alert.Database, "", false, "")
 		case lasts >= settle:
+			s.lacks(hurt, "database", true, err.Error())
 			s.alerts.Set(alert.Database, "", true, err.Error())
 		}
 	}
+}
+
+// lacks writes to the log when the whole server comes to lack something, at level critical, and when it has it again. Hurt is what it
+// lacked when it was last called.
+func (s *server) lacks(hurt map[string]bool, what string, now bool, why string) {
+	switch {
+	case now && !hurt[what]:
+		s.log.Log(context.Background(), event.LevelCritical, "the server is hurt", "part", what, "err", why)
+	case !now && hurt[what]:
+		s.log.Info("the server is well again", "part", what)
+	}
+	hurt[what] = now
 }
 
 // watchICE tells of ICE servers that are lost or back. Away are those that were lost when it was last called.

@@ -71,6 +71,15 @@ func (r *Recorder) Hurt(name, source string, attrs ...any) {
 	r.record(slog.LevelError, name, source, attrs)
 }
 
+// Step writes, at level info, that something went as it should. It is not counted, and written once in ten seconds for a source, which is
+// whatever tells those who do it apart and is not written itself.
+func (r *Recorder) Step(name, source string, attrs ...any) {
+	if r == nil || !r.log.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	r.write(slog.LevelInfo, "step", name, source, append([]any{"event", name}, attrs...))
+}
+
 // Count only counts: for paths where a log line is too dear.
 func (r *Recorder) Count(name string) {
 	if r != nil {
@@ -93,11 +102,15 @@ func (r *Recorder) record(level slog.Level, name, source string, attrs []any) {
 	if !r.log.Enabled(context.Background(), level) {
 		return
 	}
+	r.write(level, "refused", name, source, append([]any{"event", name, "remote", r.remote(source)}, attrs...))
+}
+
+// write writes a line, where the allowance has one left.
+func (r *Recorder) write(level slog.Level, text, name, source string, attrs []any) {
 	skipped, ok := r.allow(name, source)
 	if !ok {
 		return
 	}
-	attrs = append([]any{"event", name, "remote", r.remote(source)}, attrs...)
 	for i := 1; i < len(attrs); i += 2 {
 		if s, ok := attrs[i].(string); ok {
 			attrs[i] = Clean(s)
@@ -106,7 +119,7 @@ func (r *Recorder) record(level slog.Level, name, source string, attrs []any) {
 	if skipped > 0 {
 		attrs = append(attrs, "count", skipped+1)
 	}
-	r.log.Log(context.Background(), level, "refused", attrs...)
+	r.log.Log(context.Background(), level, text, attrs...)
 }
 
 // allow reports that a line may be written and how many were not since the last one.

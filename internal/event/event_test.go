@@ -39,6 +39,29 @@ func TestOneLinePerEventAndSource(t *testing.T) {
 	})
 }
 
+// A step is written at level info, once for each who makes it, and counted nowhere.
+func TestStepsAreNoRefusals(t *testing.T) {
+	var out bytes.Buffer
+	reg := prometheus.NewRegistry()
+	level := new(slog.LevelVar)
+	r := New(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level})), reg, false)
+	for _, who := range []string{"a", "a", "b"} {
+		r.Step("door.join", who, "room", "x\ny")
+	}
+	got := out.String()
+	if n := strings.Count(got, "level=INFO msg=step event=door.join"); n != 2 || strings.Contains(got, "remote=") || strings.Count(got, "\n") != 2 {
+		t.Errorf("%d in %s", n, got)
+	}
+	if list, err := reg.Gather(); err != nil || len(list) != 0 {
+		t.Errorf("%v %v", list, err)
+	}
+	level.Set(slog.LevelWarn)
+	r.Step("door.leave", "c")
+	if (*Recorder)(nil).Step("x", "y"); out.String() != got {
+		t.Error(out.String())
+	}
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	r := New(slog.New(slog.NewTextHandler(new(bytes.Buffer), nil)), prometheus.NewRegistry(), false)
 	for i := range 3 * sources {

@@ -45,8 +45,10 @@ type Config struct {
 // ICEServer is a STUN and TURN server with fixed credentials.
 type ICEServer struct {
 	IP                 string `help:"its address"`
+	IceType            string `help:"what kind of server it is, for its administrators alone"`
 	BundlePolicy       string `help:"of the connections of those who use it: max-bundle, balanced or max-compat; empty: max-bundle"`
 	IceTransportPolicy string `help:"all, or relay for relayed connections alone; empty: all"`
+	RtcpMuxPolicy      string `help:"require, or negotiate, which browsers have no more and clients are told as require; empty: require"`
 	TurnPort, StunPort int    `help:"its ports; 0: none"`
 	MaxBandwidth       int    `help:"kbit/s that it carries"`
 	Username           string `help:"of all who use it"`

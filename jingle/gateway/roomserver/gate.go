@@ -53,6 +53,7 @@ func (r *room) weigh() {
 // turnGate changes how media go. Members who are not told yet that they are in are brought in line when they are.
 func (r *room) turnGate(gate int, reason string) {
 	r.gate = gate
+	r.service.rec.Step("roomserver.gate", string(r.addr), "room", string(r.addr), "gate", gate)
 	var told []*member
 	for _, m := range r.order {
 		if m.inside && m.joining == nil {

@@ -245,7 +245,7 @@ type registration struct {
 }
 
 func (s ICEServer) registration() registration {
-	return registration{ip: s.IP, bundle: s.BundlePolicy, policy: s.IceTransportPolicy, turnPort: s.TurnPort, stunPort: s.StunPort,
+	return registration{ip: s.IP, bundle: s.BundlePolicy, mux: s.RtcpMuxPolicy, policy: s.IceTransportPolicy, turnPort: s.TurnPort, stunPort: s.StunPort,
 		most: s.MaxBandwidth, username: s.Username, credential: s.Credential}
 }
 

@@ -1,12 +1,19 @@
 package roomserver
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"parley/internal/event"
 )
 
 // report posts what an ICE server says.
@@ -96,6 +103,60 @@ func TestR15_AllFull(t *testing.T) {
 		c.say(`{"cmd":"join"}`)
 		c.is(c.one("respJoin"), map[string]any{"result": 0})
 	})
+}
+
+// The keys of the configuration that the protocol's own servers have, and the ten fields of an ICE server.
+func TestR30_KeysOfTheConfiguration(t *testing.T) {
+	c := Defaults()
+	if c.ClientKeepLiveTimeout != 40*time.Second || c.IceKeepLiveTimeout != 30*time.Second || c.ClientReportStatsInterval != 15*time.Second {
+		t.Errorf("%+v", c)
+	}
+	good := ICEServer{IP: "192.0.2.1", IceType: "coturn", BundlePolicy: "balanced", RtcpMuxPolicy: "negotiate", IceTransportPolicy: "relay", TurnPort: 1, StunPort: 2, MaxBandwidth: 3, Username: "u", Credential: "c"}
+	if n := reflect.TypeOf(good).NumField(); n != 10 {
+		t.Errorf("%d fields", n)
+	}
+	for _, mux := range []string{"", "require", "negotiate", "none"} {
+		one := good
+		one.RtcpMuxPolicy = mux
+		c.Ice = []ICEServer{one}
+		if err := c.Check(); (err == nil) != (mux != "none") {
+			t.Errorf("%q: %v", mux, err)
+		}
+	}
+}
+
+// What members do is written at level info, what is refused at warn; a client that says more writes no more.
+func TestR25_StepsAreWrittenAtInfo(t *testing.T) {
+	var out bytes.Buffer
+	bubble(t, nil, func(t *testing.T, h *house) {
+		h.service.rec = event.New(slog.New(slog.NewTextHandler(&out, nil)), prometheus.NewRegistry(), false)
+		a, b := h.pair()
+		for range 50 {
+			a.say(`{"cmd":"offer","remoteUid":"u9","msg":"secret"}`)
+			a.one("respOffer")
+			b.one("relayOffer")
+		}
+		b.say(`{"cmd":"answer","remoteUid":"u0","msg":"secret"}`)
+		b.one("respAnswer")
+		a.one("relayAnswer")
+		a.say(`{"cmd":"peerConnected","remoteUid":"u9","connectType":"STUN"}`)
+		a.one("respPeerConnected")
+		a.raw("no JSON")
+		a.one("generalMsgResp")
+		b.say(`{"cmd":"leave"}`)
+		b.one("respLeave")
+		a.one("relayLeave")
+		h.service.rec = nil
+	})
+	for line, want := range map[string]int{
+		"level=INFO msg=step event=roomserver.join ": 2, "level=INFO msg=step event=roomserver.offer ": 1, "level=INFO msg=step event=roomserver.answer ": 1,
+		"level=INFO msg=step event=roomserver.peerConnected ": 1, "way=STUN": 1, "level=INFO msg=step event=roomserver.leave ": 1,
+		"level=WARN msg=refused event=json.reject ": 1, "secret": 0,
+	} {
+		if got := strings.Count(out.String(), line); got != want {
+			t.Errorf("%q is there %d times, not %d: %s", line, got, want, out.String())
+		}
+	}
 }
 
 func TestR15_RegistrationNeedsTheKey(t *testing.T) {

@@ -59,8 +59,14 @@ func (unrecorded) Failed(string, string, string)                             {}
 // door is this one's name in records.
 const door = "roomserver"
 
+// step writes to the log what a member does, at level info: once in a while for each member and command.
+func (m *member) step(what string, attrs ...any) {
+	m.room.service.rec.Step("roomserver."+what, m.sessionID, append([]any{"room", string(m.room.addr), "sid", m.sessionID}, attrs...)...)
+}
+
 // recorded tells that a member is in.
 func (m *member) recorded() {
+	m.step("join")
 	j := Joining{Room: string(m.room.addr), Member: string(m.seat.Addr()), Session: m.sessionID, AppID: m.appID, UID: m.uid, UName: m.uname, TalkType: m.talkType, Source: m.conn.Source}
 	if q := m.joining; q != nil {
 		j.OS, j.Browser, j.SDK, j.ClientTime = q.OSInfo, q.Browser, q.SDKInfo, q.Time
@@ -93,6 +99,7 @@ func (m *member) paired(o *member) {
 // goneFromRecords tells that a member is not in any more.
 func (m *member) goneFromRecords() {
 	if m.inside {
+		m.step("leave", "timeout", m.timedOut)
 		m.room.service.records.Left(string(m.room.addr), string(m.seat.Addr()), m.timedOut)
 	}
 }

@@ -100,6 +100,12 @@ func (r *room) handle(m *member, c *conn, q *Message) {
 		c.Send(r.service.answer(q, m.uid, m.uname, f.result, f.desc, ""))
 		return
 	}
+	switch q.Cmd {
+	case cmdOffer, cmdAnswer:
+		m.step(q.Cmd)
+	case cmdPeerConnected:
+		m.step(q.Cmd, "way", q.ConnectType)
+	}
 	if quiet && r.service.cfg.QuietSuccess {
 		return
 	}
