@@ -19,6 +19,9 @@ func (d *Description) check() error {
 	case !isTime(d.PTime), !isTime(d.MaxPTime):
 		return badRequest("bad packet time")
 	}
+	if len(d.Categories) > maxCategories || slices.ContainsFunc(d.Categories, func(s string) bool { return !isToken(s) }) {
+		return badRequest("bad category")
+	}
 	if err := checkFeedback(d.Feedback); err != nil {
 		return err
 	}

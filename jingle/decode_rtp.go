@@ -43,6 +43,8 @@ func (d *decoder) description(e wire.Elem, c *Content) *Description {
 			d.ridGroup(x, r)
 		case x.Is("stream", NSStream):
 			put(d, &r.Streams, maxStreams, "media streams", MediaStream{x.AttrString("id"), x.AttrString("track")})
+		case x.Is("category", NSCategory):
+			put(d, &r.Categories, maxCategories, "categories", x.AttrString("name"))
 		case x.Is("initial-last-n", NSColibri2):
 			d.lastN(x, c)
 		default:

@@ -8,6 +8,11 @@ func (d *Description) append(w *writer) {
 	w.count("ptime", int64(d.PTime))
 	w.count("maxptime", int64(d.MaxPTime))
 	w.inner()
+	for _, name := range d.Categories {
+		w.open("category", NSCategory)
+		w.attr("name", name)
+		w.empty()
+	}
 	for i := range d.PayloadTypes {
 		d.PayloadTypes[i].append(w)
 	}

@@ -46,6 +46,8 @@ func (r *reader) description(rejected bool) *Description {
 			r.ssrcGroup(d, a.Value)
 		case "rid":
 			r.rid(d, a.Value)
+		case "content":
+			d.Categories = append(d.Categories, strings.Split(a.Value, ",")...)
 		}
 		if len(d.Streams) > maxStreams {
 			r.fail("too many media streams")

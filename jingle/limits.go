@@ -39,6 +39,7 @@ const (
 	maxFrameHeights     = 64
 	maxExtensions       = 32
 	maxProposals        = 16
+	maxCategories       = 8
 )
 
 // isText reports that s may be written to a line of SDP and to XML, in at most max bytes; empty is fine.

@@ -11,6 +11,7 @@ const (
 	NSDTLS        = "urn:xmpp:jingle:apps:dtls:0"                                    // XEP-0320
 	NSGrouping    = "urn:xmpp:jingle:apps:grouping:0"                                // XEP-0338
 	NSSources     = "urn:xmpp:jingle:apps:rtp:ssma:0"                                // XEP-0339
+	NSCategory    = "urn:xmpp:jingle:apps:category:0"                                // XEP-0507
 	NSStream      = "urn:xmpp:jingle:apps:rtp:msid:0"                                // media streams, as stanza.js writes them
 	NSICE         = "urn:xmpp:jingle:transports:ice-udp:1"                           // XEP-0176
 	NSICEOption   = "http://gultsch.de/xmpp/drafts/jingle/transports/ice-udp/option" // as Conversations writes them

@@ -2,7 +2,8 @@ package jingle
 
 // Description is an RTP description (XEP-0167 §4), or the empty one that Jitsi's dialect puts into a data content.
 type Description struct {
-	Media            string // audio, video, application
+	Media            string   // audio, video, application
+	Categories       []string // what the medium shows (XEP-0507, RFC 4796): Slides, or speaker, sl, main, alt
 	PayloadTypes     []PayloadType
 	Feedback         []Feedback // for all payload types (XEP-0293 §3)
 	HeaderExtensions []HeaderExtension
@@ -20,6 +21,9 @@ type Description struct {
 	Simulcast        Simulcast
 	Extensions       []Extension
 }
+
+// Slides is the category of a shared screen (RFC 4796 §5).
+const Slides = "slides"
 
 // PayloadType is one codec (XEP-0167 §5).
 type PayloadType struct {

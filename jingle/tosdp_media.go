@@ -59,6 +59,9 @@ func (d *Description) attributes(a *sdp.Attributes, by Role, direction string, t
 	for _, s := range d.streams() {
 		a.Add("msid", strings.TrimRight(s.Stream+" "+s.Track, " "))
 	}
+	if len(d.Categories) > 0 {
+		a.Add("content", strings.Join(d.Categories, ","))
+	}
 	if d.RTCPMux || t.RTCPMux {
 		a.Add("rtcp-mux", "")
 	}
