@@ -248,13 +248,23 @@ func (c *Conference) remove(e *Endpoint) {
 		e.channel.Close(channel.CloseExpired, "the endpoint is gone")
 		e.channel = nil
 	}
-	if c.speaker.forget(e.ID) {
+	if !c.hasMember(e.Member) && c.speaker.forget(e.Member) {
 		c.tellSpeaker()
 	}
 	if e.quality.told != nowhere {
 		e.quality.told = nowhere
 		c.bridge.event(api.Event{Quality: &api.Quality{Conference: c.ID, Endpoint: e.ID, Session: e.wish.Session}})
 	}
+}
+
+// hasMember reports that a member has a transport.
+func (c *Conference) hasMember(member string) bool {
+	for _, e := range c.endpoints {
+		if e.Member == member {
+			return true
+		}
+	}
+	return false
 }
 
 // renew begins with new keys: no SSRC has a past.

@@ -128,7 +128,7 @@ func (e *Endpoint) audio(list []candidate) []candidate {
 		}
 		for _, s := range o.sources {
 			if !s.video && s.live() && e.knows(s) && e.chose(s) && e.receive.audio.Wants(s.name) {
-				list = append(list, candidate{source: s, rank: e.Conference.speaker.rank(o.ID)})
+				list = append(list, candidate{source: s, rank: e.Conference.speaker.rank(o.Member)})
 			}
 		}
 	}

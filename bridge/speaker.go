@@ -140,18 +140,18 @@ func (s *speaker) decide(at time.Duration, endpoints []*Endpoint) (changed bool)
 		if now.last > 0 {
 			spoken = max(spoken, now.last)
 		}
-		if len(s.recent) > 0 && s.recent[0] == e.ID {
-			dominant = e
+		if len(s.recent) > 0 && s.recent[0] == e.Member && (dominant == nil || e.speech.louder(dominant.speech)) {
+			dominant = e // of several transports of one member that over which it speaks
 		}
 	}
 	for _, e := range endpoints {
-		if e != dominant && e.speech.immediate > 0 && e.speech.medium >= mediumLeast && e.speech.loud >= mediumLoud &&
+		if (dominant == nil || e.Member != dominant.Member) && e.speech.immediate > 0 && e.speech.medium >= mediumLeast && e.speech.loud >= mediumLoud &&
 			(challenger == nil || e.speech.louder(challenger.speech)) {
 			challenger = e
 		}
 	}
 	if challenger != nil && (dominant == nil || challenger.speech.louder(dominant.speech)) {
-		s.move(challenger.ID)
+		s.move(challenger.Member)
 		changed = true
 	}
 	if silence := len(s.recent) > 0 && (spoken < 0 || at-spoken > silentFor); silence != s.silence {
