@@ -34,6 +34,7 @@ type world struct {
 	s      *Service
 	log    []string                     // what the focus is told
 	done   []func(*wire.Error)          // answers of rooms that wait
+	ups    []focus.Caller               // further sessions
 	held   bool                         // the focus does not answer by itself
 	silent bool                         // nor do rooms answer presence
 	fault  *wire.Error                  // with which they answer
@@ -76,6 +77,13 @@ func (w *world) Trickle(room, o wire.Addr, contents []jingle.Content) {
 func (w *world) Every(room, o wire.Addr, muji string) { w.log = append(w.log, "every "+muji) }
 func (w *world) Fed(room, o wire.Addr, j *jingle.Jingle) {
 	w.log = append(w.log, "fed "+string(j.Action)+" "+j.SID)
+}
+func (w *world) Uplink(room, o wire.Addr, number int, offer *focus.Offer, to focus.Caller) {
+	w.log = append(w.log, fmt.Sprint("uplink ", number, " ", offer.Contents(), " ", offer.Screen))
+	w.ups = append(w.ups, to)
+}
+func (w *world) Uplinked(room, o wire.Addr, number int, j *jingle.Jingle) {
+	w.log = append(w.log, fmt.Sprint("uplinked ", number, " ", j.Action))
 }
 func (w *world) Agree(room, o wire.Addr, answer *jingle.Jingle) { w.log = append(w.log, "agree") }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"parley/jingle"
+	"parley/jingle/focus"
 	"parley/jingle/seat"
 	"parley/xmpp/route"
 	"parley/xmpp/wire"
@@ -20,11 +21,16 @@ type occupant struct {
 	call *session
 	name string // as others read it
 
-	mu    sync.Mutex // guards what follows; nothing is called with it held
-	audio bool       // it says that it is muted
-	video bool
-	codec string // of its video; "": it has none
-	reads string // the codec of video that its client reads
+	mu    sync.Mutex             // guards what follows; nothing is called with it held
+	sends [1 + uplinksMost]shown // by the numbers of its sources
+	reads string                 // the codec of video that its client reads
+}
+
+// shown is what the room is shown of one of the sessions in which a client sends.
+type shown struct {
+	audio, video bool // there is some
+	mute         [2]bool
+	screen       bool
 }
 
 // resourcePrefix begins the resources of occupants.
@@ -33,9 +39,11 @@ const resourcePrefix = "parley-call-"
 // IsSeat reports that an address is that of an occupant who calls. It ends with the process.
 func IsSeat(a wire.Addr) bool { return strings.HasPrefix(a.Resource(), resourcePrefix) }
 
-func newOccupant(c *session, from route.Sender, codec, password string) *occupant {
+func newOccupant(c *session, from route.Sender, offer *focus.Offer, password string) *occupant {
 	r, ok := from.(interface{ Remote() bool })
-	o := &occupant{call: c, name: c.caller.Local(), codec: codec, reads: codec}
+	o := &occupant{call: c, name: c.caller.Local(), reads: offer.Video}
+	o.sends[0] = showing(offer)
+	o.sends[0].audio = true // it may come later
 	if from.Guest() {
 		o.name = "Guest"
 	}
@@ -47,6 +55,15 @@ func newOccupant(c *session, from route.Sender, codec, password string) *occupan
 	return o
 }
 
+// showing is what an offer brings.
+func showing(offer *focus.Offer) (s shown) {
+	for _, media := range offer.Contents() {
+		s.audio, s.video = s.audio || media == "audio", s.video || media == "video"
+	}
+	s.screen = offer.Screen
+	return s
+}
+
 func digits(bytes int) string {
 	b := make([]byte, bytes)
 	rand.Read(b)
@@ -55,13 +72,27 @@ func digits(bytes int) string {
 
 // Presence implements seat.Client.
 func (o *occupant) Presence(nick string) []byte {
-	o.mu.Lock()
-	info := map[string]map[string]bool{nick + "-a0": {"muted": o.audio}}
-	video, reads := o.codec, o.reads
-	if video != "" {
-		info[nick+"-v0"] = map[string]bool{"muted": o.video}
+	type source struct {
+		Muted     bool   `json:"muted"`
+		VideoType string `json:"videoType,omitempty"`
 	}
-	muted := [2]bool{o.audio, o.video || video == ""}
+	info, muted := make(map[string]source), [2]bool{true, true}
+	o.mu.Lock()
+	reads := o.reads
+	for n, s := range o.sends {
+		if s.audio {
+			info[fmt.Sprintf("%s-a%d", nick, n)] = source{Muted: s.mute[0]}
+			muted[0] = muted[0] && s.mute[0]
+		}
+		if s.video {
+			v := source{Muted: s.mute[1]}
+			if s.screen {
+				v.VideoType = "desktop"
+			}
+			info[fmt.Sprintf("%s-v%d", nick, n)] = v
+			muted[1] = muted[1] && s.mute[1]
+		}
+	}
 	o.mu.Unlock()
 	text, _ := json.Marshal(info)
 	inner := []byte("<nick xmlns='" + nsNick + "'>")
@@ -75,30 +106,42 @@ func (o *occupant) Presence(nick string) []byte {
 	return append(inner, "<features><feature var='http://jitsi.org/protocol/jigasi'/></features>"...)
 }
 
-// muted notes what the client says of its microphone ("audio") or camera ("video"), or of both.
-func (o *occupant) muted(media string, on bool) {
-	o.mu.Lock()
-	audio, video := o.audio, o.video
-	if media != "video" {
-		o.audio = on
-	}
-	if media != "audio" {
-		o.video = on
-	}
-	news := o.audio != audio || o.video != video
-	o.mu.Unlock()
-	if news {
-		o.Show()
-	}
+// muted notes what the client says of its microphone ("audio") or camera ("video"), or of both, in the session with a number; below
+// 0 is all.
+func (o *occupant) muted(number int, media string, on bool) {
+	o.changes(func() {
+		for n := range o.sends {
+			if s := &o.sends[n]; n == number || number < 0 && (s.audio || s.video) {
+				s.mute[0] = s.mute[0] && media == "video" || on && media != "video"
+				s.mute[1] = s.mute[1] && media == "audio" || on && media != "audio"
+			}
+		}
+	})
 }
 
 // shows notes that video is part of the call too.
-func (o *occupant) shows(codec string) {
+func (o *occupant) shows(offer *focus.Offer) {
+	o.changes(func() {
+		if s := &o.sends[0]; offer.Video != "" && !s.video {
+			s.video, s.screen, o.reads = true, offer.Screen, offer.Video
+		}
+	})
+}
+
+// adds notes a further session in which the client sends.
+func (o *occupant) adds(number int, offer *focus.Offer) {
+	o.changes(func() { o.sends[number] = showing(offer) })
+}
+
+// removes notes that the client sends nothing more in a session.
+func (o *occupant) removes(number int) { o.changes(func() { o.sends[number] = shown{} }) }
+
+// changes makes a change, and shows it to the room if it is one.
+func (o *occupant) changes(make func()) {
 	o.mu.Lock()
-	news := codec != "" && o.codec == ""
-	if news {
-		o.codec, o.reads = codec, codec
-	}
+	sends, reads := o.sends, o.reads
+	make()
+	news := o.sends != sends || o.reads != reads
 	o.mu.Unlock()
 	if news {
 		o.Show()
@@ -108,15 +151,11 @@ func (o *occupant) shows(codec string) {
 // watches notes that the client is shown what others send, also if it shows nothing itself: then it reads what every client does
 // (RFC 7742 §5).
 func (o *occupant) watches() {
-	o.mu.Lock()
-	news := o.reads == ""
-	if news {
-		o.reads = "vp8"
-	}
-	o.mu.Unlock()
-	if news {
-		o.Show()
-	}
+	o.changes(func() {
+		if o.reads == "" {
+			o.reads = "vp8"
+		}
+	})
 }
 
 // Entered implements seat.Client.
@@ -148,7 +187,7 @@ func (o *occupant) asked(from wire.Addr, p *wire.Packet) bool {
 	for _, media := range []string{"audio", "video"} {
 		if p.ChildIs("mute", "http://jitsi.org/jitmeet/"+media) {
 			o.Reply(from, p)
-			o.muted(media, true)
+			o.muted(-1, media, true)
 			return true
 		}
 	}

@@ -31,6 +31,8 @@ type Focus interface {
 	Agree(room, occupant wire.Addr, answer *jingle.Jingle)
 	Every(room, occupant wire.Addr, muji string)
 	Fed(room, occupant wire.Addr, j *jingle.Jingle)
+	Uplink(room, occupant wire.Addr, number int, o *focus.Offer, to focus.Caller)
+	Uplinked(room, occupant wire.Addr, number int, j *jingle.Jingle)
 }
 
 // Rooms is what calls need of the rooms' service.

@@ -32,6 +32,8 @@ type session struct {
 	media    map[string]string // of the contents
 	begun    bool              // the focus has the call ...
 	early    []jingle.Content  // ... and this waits for that
+	closed   bool              // the client has ended this one of its sessions, and others go on
+	uplinks
 	streams
 }
 
@@ -50,7 +52,7 @@ func (s *Service) jingle(b *wire.Batch, from route.Sender, to wire.Addr, p *wire
 	}
 	c := s.of(from.Addr(), room)
 	if j.Action == jingle.SessionInitiate {
-		if c != nil && c.sid == j.SID {
+		if c.has(j.SID) {
 			route.Refuse(b, from, p, to, jingle.ErrOutOfOrder)
 			return
 		}
@@ -58,18 +60,23 @@ func (s *Service) jingle(b *wire.Batch, from route.Sender, to wire.Addr, p *wire
 		s.begin(from, to, room, j)
 		return
 	}
-	if c != nil && c.sid != j.SID {
-		if why := c.takeStream(j, func() { from.Deliver(b, "", p.Result(to, nil)) }); why != nil {
-			s.rec.Count("call.stream")
-			route.Refuse(b, from, p, to, why)
-		}
-		return
-	}
 	if c == nil {
 		route.Refuse(b, from, p, to, jingle.ErrUnknownSession)
 		return
 	}
-	if why := c.take(j, func() { from.Deliver(b, "", p.Result(to, nil)) }); why != nil {
+	result := func() { from.Deliver(b, "", p.Result(to, nil)) }
+	var why *wire.Error
+	switch u := c.uplink(j.SID); {
+	case u != nil:
+		why = u.take(j, result)
+	case c.sid == j.SID:
+		why = c.take(j, result)
+	default:
+		if why = c.takeStream(j, result); why != nil {
+			s.rec.Count("call.stream")
+		}
+	}
+	if why != nil {
 		route.Refuse(b, from, p, to, why)
 	}
 }
@@ -83,7 +90,7 @@ func faultOf(err error) *wire.Error {
 }
 
 // begin begins a call. One that the same client has had with the room gives way, unless it is brought streams by that: then the
-// new session could be for more of its own, and there is one for these.
+// new session is for another one of its own.
 func (s *Service) begin(from route.Sender, to, room wire.Addr, j *jingle.Jingle) {
 	c := &session{service: s, caller: from.Addr(), own: to, room: room, sid: j.SID, accepts: make(map[string]bool)}
 	offer, why := focus.ReadOffer(j)
@@ -92,9 +99,11 @@ func (s *Service) begin(from route.Sender, to, room wire.Addr, j *jingle.Jingle)
 		c.terminate(why)
 		return
 	}
-	if s.of(c.caller, room).attends() {
+	if had := s.of(c.caller, room); had.add(j.SID, offer, func() { s.begin(from, to, room, j) }) {
+		return
+	} else if had.attends() {
 		s.rec.Reject("limit.calls", from.Source().String(), "jid", string(c.caller), "room", string(room))
-		c.terminate(&jingle.Reason{Condition: jingle.Busy, Text: "a client sends in one session"})
+		c.terminate(&jingle.Reason{Condition: jingle.Busy, Text: "a client of a conference has a few sessions, in which it only sends"})
 		return
 	}
 	old, ok := s.enter(c)
@@ -116,7 +125,7 @@ func (s *Service) begin(from route.Sender, to, room wire.Addr, j *jingle.Jingle)
 func (s *Service) enact(c *session, from route.Sender, offer *focus.Offer, password string) {
 	room := c.room
 	c.media = offer.Contents()
-	c.seat = newOccupant(c, from, offer.Video, password)
+	c.seat = newOccupant(c, from, offer, password)
 	s.focus.Call(c.seat, room, offer, c, func(fault *wire.Error) {
 		if fault != nil {
 			c.end(reasonOf(fault))
@@ -140,6 +149,12 @@ func (s *Service) enact(c *session, from route.Sender, offer *focus.Offer, passw
 // take does what the client says in the session. Result is what answers it, before anything that follows from it.
 func (c *session) take(j *jingle.Jingle, result func()) *wire.Error {
 	f := c.service.focus
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return jingle.ErrUnknownSession
+	}
 	switch j.Action {
 	case jingle.SessionAccept:
 		c.mu.Lock()
@@ -164,6 +179,11 @@ func (c *session) take(j *jingle.Jingle, result func()) *wire.Error {
 		}
 	case jingle.SessionTerminate:
 		result()
+		if names, more := c.close(); more {
+			c.seat.removes(0)
+			f.Reduce(c.room, c.seat.Addr(), names)
+			return nil
+		}
 		c.leave()
 	case jingle.SessionInfo:
 		if j.Info == nil && len(j.Extensions) > 0 {
@@ -181,7 +201,7 @@ func (c *session) take(j *jingle.Jingle, result func()) *wire.Error {
 			c.say(&jingle.Jingle{Action: jingle.ContentReject, Contents: bare(j.Contents), Reason: why})
 			return nil
 		}
-		c.seat.shows(offer.Video)
+		c.seat.shows(offer)
 		f.Extend(c.room, c.seat.Addr(), offer)
 	case jingle.ContentModify:
 		result()
@@ -247,10 +267,10 @@ func (c *session) informed(i *jingle.Info) {
 		media, ok := c.media[i.Name]
 		c.mu.Unlock()
 		if ok || i.Name == "" {
-			c.seat.muted(media, i.Kind == jingle.Mute)
+			c.seat.muted(0, media, i.Kind == jingle.Mute)
 		}
 	case jingle.Hold, jingle.Unhold:
-		c.seat.muted("", i.Kind == jingle.Hold)
+		c.seat.muted(0, "", i.Kind == jingle.Hold)
 	}
 }
 
@@ -295,6 +315,7 @@ func (c *session) answered(id string, p *wire.Packet) {
 	case known && failed:
 		c.leave() // it has no session to be told of
 	case known:
+	case c.answeredUplink(id, failed):
 	default:
 		c.answeredStream(id, p)
 	}
@@ -340,7 +361,16 @@ func (c *session) terminate(why *jingle.Reason) {
 
 // end ends the call from our side.
 func (c *session) end(why *jingle.Reason) {
-	if c.leave() {
+	c.mu.Lock()
+	closed, more := c.closed, c.standing()
+	c.mu.Unlock()
+	if !c.leave() {
+		return
+	}
+	for _, u := range more {
+		u.Ended(why)
+	}
+	if !closed {
 		c.terminate(why)
 	}
 }
@@ -354,6 +384,7 @@ func (c *session) leave() bool {
 	}
 	c.ended = true
 	c.mu.Unlock()
+	defer c.reconsider()
 	c.service.leave(c)
 	c.service.focus.Forget(c.room, c.seat.Addr())
 	c.seat.Leave()

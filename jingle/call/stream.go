@@ -54,6 +54,8 @@ func (c *session) answeredStream(id string, p *wire.Packet) {
 	switch {
 	case every && begun:
 		c.open()
+	case asked && !every:
+		c.reconsider()
 	case begins && failed:
 		c.service.focus.Fed(c.room, c.seat.Addr(), &jingle.Jingle{Action: jingle.SessionTerminate, SID: sid})
 	}
@@ -63,6 +65,12 @@ func (c *session) answeredStream(id string, p *wire.Packet) {
 func (c *session) open() {
 	c.service.focus.Every(c.room, c.seat.Addr(), c.muji)
 	c.seat.watches()
+	c.mu.Lock()
+	more := c.standing()
+	c.mu.Unlock()
+	for _, u := range more {
+		u.raise()
+	}
 }
 
 // attends reports that the client is brought streams.

@@ -49,6 +49,9 @@ func (m *member) seen() seen {
 	s := seen{endpoint: m.endpoint, addr: m.addr, joined: m.last.Joined}
 	if m.call != nil {
 		s.parts = len(m.call.parts)
+		for _, u := range m.call.raised {
+			s.parts += len(u.parts)
+		}
 	}
 	for i := range m.sending.wish {
 		s.audio = s.audio || m.sending.wish[i].Kind == api.Audio
@@ -73,7 +76,7 @@ func (c *conference) attending() {
 		c.seen = append(c.seen, s)
 		a := Attendee{Occupant: m.last, Endpoints: []string{m.endpoint}, Calls: m.call != nil, Audio: s.audio, Video: s.video}
 		if m.call != nil {
-			for _, p := range m.call.parts {
+			for _, p := range m.call.all() {
 				if !slices.Contains(a.Endpoints, p.endpoint) {
 					a.Endpoints = append(a.Endpoints, p.endpoint)
 				}

@@ -3,6 +3,7 @@ package focus
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"parley/bridge/api"
@@ -32,6 +33,7 @@ type call struct {
 	own    jingle.Sources // ... and those of its sources towards others
 	by     time.Time      // when it is to be answered; zero once it was, or its occupant has not come yet
 	mesh   *mesh          // nil: its client knows sessions of more than two
+	raised []*uplink      // further sessions in which the client sends
 	feeding
 }
 
@@ -99,20 +101,22 @@ func (f *Focus) Reduce(room, occupant wire.Addr, contents []string) {
 // Direct notes who sends a content of a call from now on (XEP-0166 §7.2.5).
 func (f *Focus) Direct(room, occupant wire.Addr, content string, senders jingle.Senders) {
 	f.inRoom(room, func(c *conference, _ time.Time) {
-		m := c.caller(occupant)
-		if m == nil {
-			return
+		if m := c.caller(occupant); m != nil {
+			direct(m.call.parts, content, senders)
+			c.publish(m)
 		}
-		for _, p := range m.call.parts {
-			p.contents = slices.Clone(p.contents)
-			for i := range p.contents {
-				if p.contents[i].Name == content {
-					p.contents[i].Senders = senders
-				}
+	})
+}
+
+func direct(parts []*part, content string, senders jingle.Senders) {
+	for _, p := range parts {
+		p.contents = slices.Clone(p.contents)
+		for i := range p.contents {
+			if p.contents[i].Name == content {
+				p.contents[i].Senders = senders
 			}
 		}
-		c.publish(m)
-	})
+	}
 }
 
 // Trickle takes candidates that a caller has found later (XEP-0176 §5.5).
@@ -121,12 +125,16 @@ func (f *Focus) Trickle(room, occupant wire.Addr, contents []jingle.Content) {
 }
 
 func (c *conference) trickle(occupant wire.Addr, contents []jingle.Content) {
-	call := c.calls[occupant]
-	if call == nil {
-		return
+	if call := c.calls[occupant]; call != nil {
+		c.tricklePart(call.parts, contents)
+		c.changed = c.changed || c.caller(occupant) != nil
 	}
+}
+
+// tricklePart adds candidates to the transports that they are of.
+func (c *conference) tricklePart(parts []*part, contents []jingle.Content) {
 	for i := range contents {
-		p, t := call.at(contents[i].Name), contents[i].Transport
+		p, t := at(parts, contents[i].Name), contents[i].Transport
 		if p == nil || t == nil || t.Ufrag != "" && t.Ufrag != p.remote.Ufrag {
 			continue
 		}
@@ -134,7 +142,6 @@ func (c *conference) trickle(occupant wire.Addr, contents []jingle.Content) {
 		if p.remote.Candidates, unusable = usable(p.remote.Candidates, t.Candidates); unusable > 0 {
 			c.emit(note{"ice.filter", p.endpoint, "candidate"})
 		}
-		c.changed = c.changed || c.caller(occupant) != nil
 	}
 }
 
@@ -177,18 +184,18 @@ func (ms members) part(endpoint string) (*member, *part) {
 	return nil, nil
 }
 
-// at returns the part that carries a content.
-func (k *call) at(content string) *part {
-	for _, p := range k.parts {
-		if slices.ContainsFunc(p.contents, func(c jingle.Content) bool { return c.Name == content }) {
+// at returns that of the parts that carries a content.
+func at(parts []*part, content string) *part {
+	for _, p := range parts {
+		if p.carries(content) {
 			return p
 		}
 	}
 	return nil
 }
 
-func (k *call) content(media string) *jingle.Content {
-	for _, p := range k.parts {
+func contentOf(parts []*part, media string) *jingle.Content {
+	for _, p := range parts {
 		if c := p.content(media); c != nil {
 			return c
 		}
@@ -294,15 +301,21 @@ func (m *member) endpoints() (list []api.Endpoint) {
 		if p.endpoint != m.endpoint {
 			e.Member = m.endpoint
 		}
-		for _, s := range m.wish {
-			if p.content(s.Kind) != nil {
-				s.Found = true
-				e.Sources = append(e.Sources, s)
-			}
-		}
+		e.Sources = m.found(p, 0)
 		list = append(list, e)
 	}
-	return append(list, m.fed()...)
+	return append(append(list, m.uplinks()...), m.fed()...)
+}
+
+// found are the sources of one number that come over a transport.
+func (m *member) found(p *part, number int) (list []api.Source) {
+	for _, s := range m.wish {
+		if p.content(s.Kind) != nil && m.numberOf(s.Name) == strconv.Itoa(number) {
+			s.Found = true
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // transported takes the bridge's side of a call's transport, and answers the offer when all of them are there.
@@ -384,22 +397,43 @@ func (v voices) told(label, media string, types []jingle.PayloadType) (list []ji
 	return list, nil
 }
 
-// publish makes what the client sends sources of the member: one of audio and one of video, under SSRCs of ours.
+// publish makes what the client sends sources of the member: one of audio and one of video of each session, under SSRCs of ours.
 func (c *conference) publish(m *member) {
 	if m.stage != active {
 		return
 	}
 	k := m.call
-	var s jingle.Sources
+	k.own = c.owned(m, k.parts, 0, k.own)
+	all := k.own
+	for _, u := range k.raised {
+		if u.begun() {
+			u.own = c.owned(m, u.parts, u.number, u.own)
+			all.Audio, all.Video = slices.Concat(all.Audio, u.own.Audio), slices.Concat(all.Video, u.own.Video)
+			all.VideoGroups = slices.Concat(all.VideoGroups, u.own.VideoGroups)
+		}
+	}
+	c.setSources(m, all)
+}
+
+// owned are the sources, of one number, of what the client sends over transports. What it has had keeps its SSRCs.
+func (c *conference) owned(m *member, parts []*part, number int, had jingle.Sources) (s jingle.Sources) {
 	one := func(media, letter string, have []jingle.Source) (list []jingle.Source) {
-		content := k.content(media)
-		if content == nil || !content.Senders.Has(k.client) {
+		content := contentOf(parts, media)
+		if content == nil || !content.Senders.Has(m.call.client) {
 			return nil
 		}
+		name := m.endpoint + "-" + letter + strconv.Itoa(number)
 		if list = have; list == nil {
-			name := m.endpoint + "-" + letter + "0"
+			msid := m.endpoint + "-" + media + " " + name
+			if number > 0 { // a stream of its own, which is shown beside the other
+				msid = m.endpoint + "-" + media + "-" + strconv.Itoa(number) + " " + name
+			}
 			source := func() jingle.Source {
-				return jingle.Source{SSRC: c.reserve(m.endpoint), Name: name, Parameters: []jingle.Parameter{{Name: "msid", Value: m.endpoint + "-" + media + " " + name}}}
+				s := jingle.Source{SSRC: c.reserve(m.endpoint), Name: name, Parameters: []jingle.Parameter{{Name: "msid", Value: msid}}}
+				if media == api.Video && screen(content.Description) {
+					s.VideoType = api.Desktop
+				}
+				return s
 			}
 			if list = append(list, source()); media == "video" {
 				list = append(list, source())
@@ -407,12 +441,11 @@ func (c *conference) publish(m *member) {
 		}
 		return list
 	}
-	s.Audio, s.Video = one("audio", "a", k.own.Audio), one("video", "v", k.own.Video)
+	s.Audio, s.Video = one("audio", "a", had.Audio), one("video", "v", had.Video)
 	if len(s.Video) == 2 {
 		s.VideoGroups = []jingle.SourceGroup{{Semantics: "FID", SSRCs: []uint32{s.Video[0].SSRC, s.Video[1].SSRC}}}
 	}
-	k.own = s
-	c.setSources(m, s)
+	return s
 }
 
 // extend adds parts to a call.
@@ -429,18 +462,27 @@ func (c *conference) extend(m *member, o *Offer) {
 	}
 }
 
-// reduce takes contents out of a call. Without any it has ended.
+// reduce takes contents out of a call. Without any, and without other sessions in which the client sends, it has ended.
 func (c *conference) reduce(m *member, contents []string) {
-	for _, p := range m.call.parts {
-		p.contents = slices.DeleteFunc(slices.Clone(p.contents), func(x jingle.Content) bool { return slices.Contains(contents, x.Name) })
-	}
-	m.call.parts = slices.DeleteFunc(m.call.parts, func(p *part) bool { return len(p.contents) == 0 })
+	k := m.call
+	k.parts = without(k.parts, contents)
 	c.changed = true
-	if len(m.call.parts) == 0 {
+	switch {
+	case len(k.parts) == 0 && len(k.raised) == 0:
 		c.hangUp(m, &jingle.Reason{Condition: jingle.Success})
 		return
+	case len(k.parts) == 0 && m.stage == waiting: // nothing of it is waited for any more
+		m.stage, k.by = active, time.Time{}
 	}
 	c.publish(m)
+}
+
+// without are the parts without some contents.
+func without(parts []*part, contents []string) []*part {
+	for _, p := range parts {
+		p.contents = slices.DeleteFunc(slices.Clone(p.contents), func(x jingle.Content) bool { return slices.Contains(contents, x.Name) })
+	}
+	return slices.DeleteFunc(parts, func(p *part) bool { return len(p.contents) == 0 })
 }
 
 // hangUp ends the session of a member that has called.

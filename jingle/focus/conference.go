@@ -224,6 +224,7 @@ func (c *conference) settle(now time.Time) {
 	}
 	for _, m := range c.members {
 		c.tell(m)
+		c.raise(m, now)
 		c.feed(m, now)
 	}
 	if p := c.presence(); p != c.shown {
@@ -242,7 +243,7 @@ func (c *conference) deadline() time.Time {
 		next = c.adoptBy
 	}
 	for _, m := range c.members {
-		for _, t := range [...]time.Time{m.question.by, m.resultBy, m.acceptBy, m.restartBy, m.callBy(), m.feedBy()} {
+		for _, t := range [...]time.Time{m.question.by, m.resultBy, m.acceptBy, m.restartBy, m.callBy(), m.uplinkBy(), m.feedBy()} {
 			if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 				next = t
 			}

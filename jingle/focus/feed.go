@@ -138,7 +138,7 @@ func (m *member) feedBy() (by time.Time) {
 func (m *member) streams() (list [][]api.Source) {
 	at := make(map[string]int)
 	for _, s := range m.wish {
-		number := s.Name[min(len(s.Name), len(m.endpoint)+2):]
+		number := m.numberOf(s.Name)
 		if strings.Contains(number, ".") {
 			continue // a translation of another source
 		}
@@ -153,6 +153,9 @@ func (m *member) streams() (list [][]api.Source) {
 	}
 	return list
 }
+
+// numberOf is what stands behind the medium in the name of a source.
+func (m *member) numberOf(name string) string { return name[min(len(name), len(m.endpoint)+2):] }
 
 // has says that a source is in a session.
 func (k *feeding) has(owner, source string) bool {

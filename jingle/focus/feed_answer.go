@@ -20,6 +20,9 @@ func (c *conference) beginFeed(m, o *member, sources []api.Source, now time.Time
 			name = k.names[s.Kind] // XEP-0272 §3: they are the names of the conference
 		}
 		content := jingle.Content{Creator: jingle.Initiator, Name: name, Senders: jingle.InitiatorSends, Description: describeFeed(s.Kind)}
+		if s.VideoType == api.Desktop {
+			content.Description.Categories = []string{jingle.Slides}
+		}
 		f.sources[name] = s.Name
 		if k.bundles && len(f.parts) > 0 {
 			f.parts[0].contents = append(f.parts[0].contents, content)

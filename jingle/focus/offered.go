@@ -13,6 +13,7 @@ import (
 // part: Opus, and one codec of video. It does not change.
 type Offer struct {
 	Video   string // the codec of video in lower case, "" without video
+	Screen  bool   // the video is a screen (XEP-0507)
 	OneWay  bool   // the client wants nothing in this session (XEP-0521 §5)
 	parts   []proposal
 	names   map[string]string // of the contents, by medium
@@ -61,6 +62,7 @@ func ReadOffer(j *jingle.Jingle) (*Offer, *jingle.Reason) {
 				continue // a second picture: there is one
 			}
 			o.Video = strings.ToLower(content.Description.PayloadTypes[0].Name)
+			o.Screen = screen(content.Description)
 		} else if o.has("audio") {
 			continue
 		}
@@ -128,7 +130,7 @@ func (p *proposal) content(media string) *jingle.Content {
 // agree answers a description, and notes what was agreed on; nil when there is no codec in common. The numbers are those of the
 // offer.
 func (p *proposal) agree(d *jingle.Description) *jingle.Description {
-	out := &jingle.Description{Media: d.Media, RTCPMux: true, AllowMixed: d.AllowMixed}
+	out := &jingle.Description{Media: d.Media, Categories: d.Categories, RTCPMux: true, AllowMixed: d.AllowMixed}
 	p.receive = api.Receive{Single: true, Mixed: d.AllowMixed, Extensions: make(map[string]int)}
 	for _, x := range d.HeaderExtensions {
 		if slices.Contains(understood, x.URI) && (x.Senders == jingle.Both || x.Senders == "") {
@@ -166,6 +168,9 @@ func (p *proposal) agree(d *jingle.Description) *jingle.Description {
 	}
 	return out
 }
+
+// screen reports that a medium is described as a shared screen.
+func screen(d *jingle.Description) bool { return slices.Contains(d.Categories, jingle.Slides) }
 
 // find returns the first payload type of a codec, of those that fit.
 func find(list []jingle.PayloadType, name string, clock int, fits func(*jingle.PayloadType) bool) *jingle.PayloadType {

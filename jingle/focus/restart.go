@@ -96,6 +96,10 @@ func (c *conference) transport(t *api.Transport) {
 		c.feedable(m, f, p, t)
 		return
 	}
+	if m, u, p := c.members.uplink(t.Endpoint); u != nil {
+		c.raised(m, u, p, t)
+		return
+	}
 	m := c.members.of(t.Endpoint)
 	if m == nil || m.number != t.Session || m.restart != t.Restart {
 		return // of what is not wished any more
@@ -169,6 +173,12 @@ func (c *conference) state(s *api.State, now time.Time) {
 		}
 		return
 	}
+	if m, u, p := c.members.uplink(s.Endpoint); u != nil {
+		if p.number == s.Session && s.State == api.Failed {
+			c.lower(m, m.call, u, c.failure(m, s.Reason))
+		}
+		return
+	}
 	m := c.members.of(s.Endpoint)
 	if m == nil || m.number != s.Session || s.State != api.Failed {
 		return
@@ -186,8 +196,11 @@ func (c *conference) state(s *api.State, now time.Time) {
 }
 
 // failed ends a call of which a transport has failed.
-func (c *conference) failed(m *member, reason string) {
-	why := &jingle.Reason{Condition: jingle.ConnectivityError}
+func (c *conference) failed(m *member, reason string) { c.hangUp(m, c.failure(m, reason)) }
+
+// failure says in Jingle's words why a transport of a member that calls has failed, and notes it.
+func (c *conference) failure(m *member, reason string) (why *jingle.Reason) {
+	why = &jingle.Reason{Condition: jingle.ConnectivityError}
 	switch reason {
 	case "security-error":
 		c.emit(note{"dtls.reject", m.endpoint, reason})
@@ -198,5 +211,5 @@ func (c *conference) failed(m *member, reason string) {
 	case "timeout":
 		why = tooSlow
 	}
-	c.hangUp(m, why)
+	return why
 }

@@ -73,6 +73,10 @@ func (c *conference) end(m *member, why *jingle.Reason) {
 	switch {
 	case m.call != nil:
 		c.starve(m)
+		for _, u := range m.call.raised {
+			c.lowered(u, why)
+		}
+		m.call.raised = nil
 		if why != nil && m.stage != idle && m.stage != barren {
 			c.emit(tell{m.call.caller, nil, why})
 		}
