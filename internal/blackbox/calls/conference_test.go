@@ -118,8 +118,8 @@ func TestWhoIsBroughtNothing(t *testing.T) {
 	if n := len(carl.Streams()); n != 0 || carl.Heard("audio").Packets != 0 {
 		t.Errorf("it is brought %d streams, and %+v", n, carl.Heard("audio"))
 	}
-	// Another session of who attends already would be another call of the same client.
-	again := callpeer.New(ann.Client, callpeer.Options{Name: "ann", Attends: true})
+	// Another session of who attends already brings what it sends; one in which it would get something is another call of the same client.
+	again := callpeer.New(ann.Client, callpeer.Options{Name: "ann"})
 	again.Initiate(at(room), fresh("call"))
 	if again.Ended == nil || again.Ended.Condition != jingle.Busy {
 		t.Errorf("the second session ended with %+v", again.Ended)

@@ -17,6 +17,7 @@ type Brought struct {
 	Name   string // of them, for people
 	Muji   string // the chat room that the conference names
 	Media  []string
+	Screen bool            // its picture is a screen (XEP-0507)
 	Muted  map[string]bool // media that their sender has muted
 	Ended  *jingle.Reason  // nil while it goes on
 	legs   []*leg
@@ -87,6 +88,7 @@ func (p *Phone) accept(j *jingle.Jingle) {
 			p.T.Errorf("%s: in %s %s send", p.JID, c.Name, c.Senders)
 		}
 		b.Media = append(b.Media, c.Name)
+		b.Screen = b.Screen || slices.Contains(c.Description.Categories, jingle.Slides)
 		if len(b.legs) == 0 || j.Bundle() == nil {
 			b.legs = append(b.legs, &leg{pc: p.peerConnection(), stop: make(chan struct{})})
 		}

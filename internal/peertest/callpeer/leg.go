@@ -243,7 +243,7 @@ func (p *Phone) accepted(j *jingle.Jingle) {
 	for _, l := range p.legs {
 		l.apply(p.T, j, pwebrtc.SDPTypeAnswer, jingle.Responder)
 	}
-	p.feed()
+	p.feed(p.legs)
 }
 
 // Answer waits for the session that was agreed on with its initiator, and accepts it.
@@ -272,7 +272,7 @@ func (p *Phone) Answer(from, sid string) {
 		answer.Groups = []jingle.Group{{Semantics: "BUNDLE", Contents: media}}
 	}
 	p.Request(answer)
-	p.feed()
+	p.feed(p.legs)
 }
 
 // Connected waits until all transports are.

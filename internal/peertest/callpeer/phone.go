@@ -43,6 +43,7 @@ type Phone struct {
 	role   jingle.Role
 	ids    int
 	brings []*Brought
+	shares []*Shared
 	speaks atomic.Bool
 }
 
@@ -60,6 +61,9 @@ func (p *Phone) close() {
 	p.legs = nil
 	for _, b := range p.brings {
 		b.close()
+	}
+	for _, s := range p.shares {
+		s.leg.close()
 	}
 }
 
@@ -118,6 +122,7 @@ func (p *Phone) handle(got string) {
 		case from != p.Peer:
 		case j.SID == p.SID:
 			p.take(j)
+		case p.shared(j):
 		case p.Attends:
 			p.bring(j)
 		}

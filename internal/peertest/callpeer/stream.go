@@ -20,6 +20,7 @@ const levelURI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 // stream is what is sent and received of one medium.
 type stream struct {
 	kind    string
+	source  string // that its packets say they are of; "": the phone's first of the medium
 	track   *pwebrtc.TrackLocalStaticRTP
 	sender  *pwebrtc.RTPSender
 	feeding sync.WaitGroup
@@ -147,11 +148,11 @@ func heard(legs []*leg, kind string) Heard {
 }
 
 // feed sends each medium until the call ends: voice every 20 ms, a picture every 50.
-func (p *Phone) feed() {
+func (p *Phone) feed(legs []*leg) {
 	if p.ListenTo {
 		return
 	}
-	for _, l := range p.legs {
+	for _, l := range legs {
 		for _, s := range l.streams {
 			s.feeding.Go(func() { s.control(l) })
 			s.feeding.Go(func() { p.send(l, s) })
@@ -175,6 +176,9 @@ func (p *Phone) send(l *leg, s *stream) {
 	every, step, height, name := 20*time.Millisecond, uint32(960), 0, p.Name+"-a0"
 	if s.kind == "video" {
 		every, step, height, name = 50*time.Millisecond, 4500, 360, p.Name+"-v0"
+	}
+	if s.source != "" {
+		name = s.source
 	}
 	var said [][]byte
 	if p.Words && height == 0 {
