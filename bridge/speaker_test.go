@@ -1,9 +1,11 @@
 package bridge
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"parley/bridge/api"
 	"parley/bridge/channel"
 )
 
@@ -99,5 +101,54 @@ func TestDominantSpeaker(t *testing.T) {
 	w.pass(5 * time.Second)
 	if m, _ := last[channel.DominantSpeakerEndpointChangeEvent](w.conns["a"]); !m.Silence {
 		t.Error("no silence after 5 s of it")
+	}
+}
+
+// A member of several transports speaks over any of them under its own name, and is heard no more when the last of them goes.
+func TestSpeakerOfSeveralTransports(t *testing.T) {
+	w := newWorld(t)
+	part := func(e *api.Endpoint) { e.Member = "a" }
+	w.join("a", nil, audioSource("a-a0", 'a'))
+	w.join("a.2", part, audioSource("a-a1", 'b'))
+	w.join("c", nil, audioSource("c-a0", 'c'))
+	var seq uint16
+	loud := func(int) int { return 20 }
+	noise := func(int) int { return 90 }
+	say := func(first, second, other func(int) int) {
+		for n := range int(time.Second / Period) {
+			for id, p := range map[string]in{"a": {ssrc: 'a', level: first(n)}, "a.2": {ssrc: 'b', level: second(n)}, "c": {ssrc: 'c', level: other(n)}} {
+				if w.bridge.Endpoint("c", id) != nil {
+					p.seq, p.timestamp, p.payload, p.body = seq, uint32(seq)*960, 111, []byte("x")
+					w.send(id, p)
+				}
+			}
+			seq++
+			w.pass(Period)
+		}
+	}
+	heard := func() channel.DominantSpeakerEndpointChangeEvent {
+		m, _ := last[channel.DominantSpeakerEndpointChangeEvent](w.conns["c"])
+		return m
+	}
+	say(noise, loud, noise)
+	if m := heard(); m.DominantSpeakerEndpoint != "a" {
+		t.Fatalf("%q speaks, not a over its second transport", m.DominantSpeakerEndpoint)
+	}
+	say(loud, noise, noise)
+	if m := heard(); m.DominantSpeakerEndpoint != "a" || len(m.PreviousSpeakers) != 0 {
+		t.Errorf("%+v, and it is a over its first", m)
+	}
+	leave := func(id string) {
+		w.wish.Endpoints = slices.DeleteFunc(w.wish.Endpoints, func(e api.Endpoint) bool { return e.ID == id })
+		w.apply()
+	}
+	leave("a")
+	if m := heard(); m.DominantSpeakerEndpoint != "a" {
+		t.Errorf("%+v, and a is still there", m)
+	}
+	leave("a.2")
+	say(noise, noise, loud)
+	if m := heard(); m.DominantSpeakerEndpoint != "c" || len(m.PreviousSpeakers) != 0 {
+		t.Errorf("%+v, and a is gone", m)
 	}
 }
