@@ -29,7 +29,8 @@ type Conference struct {
 	applied   bool
 	version   uint64
 	endpoints map[string]*Endpoint
-	order     []*Endpoint // in the order of the wish
+	order     []*Endpoint   // in the order of the wish
+	groups    [][]*Endpoint // the transports of members that have several
 	ssrcs     map[uint32]*source
 	speaker   speaker
 	batch     *udp.Batch // of the present tick
@@ -37,6 +38,7 @@ type Conference struct {
 	allocated            time.Time       // when slots were pointed last
 	wantVideo, wantAudio []candidate     // scratch
 	place                map[*source]int // scratch
+	portions             []portion       // scratch
 }
 
 func newConference(b *Bridge, id string) *Conference {
@@ -98,6 +100,7 @@ func (c *Conference) apply(w api.Conference) (ended bool) {
 		}
 		e.renew(&wish)
 	}
+	c.group()
 	for _, e := range c.order { // after all that is gone has freed its SSRCs
 		c.source(e)
 	}
@@ -320,6 +323,7 @@ func (c *Conference) Tick(b *udp.Batch) {
 		c.allocated = b.Now
 		c.allocate()
 	}
+	c.couple()
 	for _, e := range c.order {
 		e.aim(c)
 		e.tell(b.Now)

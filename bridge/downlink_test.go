@@ -21,7 +21,8 @@ type narrow struct {
 	delay time.Duration // there and back
 	queue time.Duration // what it holds; the rest is lost
 
-	free     time.Time // when the last one has passed
+	free     time.Time  // when the last one has passed
+	shared   *time.Time // the same of a way that others share; nil: none do
 	under    []arriving
 	arrivals rtp.Arrivals
 	told     time.Time
@@ -56,6 +57,9 @@ func (n *narrow) Commit(b *udp.Batch, size int, ssrc uint32, end bool) {
 func (n *narrow) pass(number uint16, size int) {
 	now := n.w.now
 	start := now
+	if n.shared != nil {
+		n.free = *n.shared
+	}
 	if n.free.After(now) {
 		start = n.free
 	}
@@ -66,6 +70,9 @@ func (n *narrow) pass(number uint16, size int) {
 	}
 	n.waited = append(n.waited, start.Sub(now))
 	n.free = start.Add(time.Duration(int64(size) * 8 * int64(time.Second) / n.rate))
+	if n.shared != nil {
+		*n.shared = n.free
+	}
 	n.under = append(n.under, arriving{number, n.free.Add(n.delay / 2)})
 	n.bytes += size
 }

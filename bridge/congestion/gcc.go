@@ -89,6 +89,15 @@ func (g *GCC) Reset() {
 // call it is the maximum.
 func (g *GCC) Demand(b Bitrate) { g.demand = min(max(float64(b), 0), float64(g.config.Maximum)) }
 
+// Assign sets the rate to what a flow is given of a way that it shares with others, of the sum of what their estimators say (RFC 8699
+// §5.2). From there it goes up and down as before. During an outage it says nothing of the way, and stays.
+func (g *GCC) Assign(b Bitrate) {
+	if g.silentFor == 0 {
+		g.control.rate = float64(b)
+		g.clamp()
+	}
+}
+
 // REMB takes the receiver's own estimate, which caps the rate (draft-alvestrand-rmcat-remb-03); 0 ends that.
 func (g *GCC) REMB(b Bitrate) {
 	if g.cap = float64(b); b <= 0 {

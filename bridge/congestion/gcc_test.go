@@ -488,3 +488,28 @@ func TestNothingIsAllocatedPerPacketOrReport(t *testing.T) {
 		t.Errorf("Report allocates %v times", n)
 	}
 }
+
+// A rate that is assigned is where the estimate goes on from, up and down; during an outage it is not.
+func TestAssignedRate(t *testing.T) {
+	p := newPath(t, Config{Start: 1_000_000})
+	p.steady(900_000, 2*time.Second, always(20*ms))
+	for _, to := range []Bitrate{400_000, 900_000, 1} {
+		p.e.Assign(to)
+		if s := p.e.State(); s.Steady != max(to, defaultMinimum) {
+			t.Errorf("assigned were %d, and it is %d", to, s.Steady)
+		}
+	}
+	p.e.Assign(500_000)
+	if s := p.steady(490_000, 5*time.Second, always(20*ms)); s.Steady <= 510_000 {
+		t.Errorf("on a free way it stays at %d", s.Steady)
+	}
+	p.send(50, 1000, 20*ms, always(-1))
+	if s := p.e.Tick(p.now + 5*time.Second); s.Limit != LimitOutage {
+		t.Fatalf("no outage but %v", s.Limit)
+	}
+	before := p.e.State().Steady
+	p.e.Assign(5_000_000)
+	if s := p.e.State(); s.Steady != before {
+		t.Errorf("in an outage %d became %d", before, s.Steady)
+	}
+}
