@@ -86,7 +86,7 @@ func FuzzJingle(f *testing.F) {
 	f.Add("<jingle xmlns='urn:xmpp:jingle:1' action='content-add' sid='s'><content creator='initiator' name='v'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>" +
 		"<category xmlns='urn:xmpp:jingle:apps:category:0' name='slides'/></description></content></jingle>")
 	f.Add("<jingle xmlns='urn:xmpp:jingle:1' action='session-info' sid='s'><conference-info xmlns='urn:xmpp:coin:1' isfocus='true'><users><user entity='sip:a@b'>" +
-		"<display-text>A</display-text></user></users></conference-info><muji xmlns='urn:xmpp:jingle:muji:0' room='ball@chat.lit'/></jingle>")
+		"<display-text>A</display-text><endpoint entity='sip:a@b'><media id='v'><display-text>screen</display-text><type>video</type></media></endpoint></user></users></conference-info><muji xmlns='urn:xmpp:jingle:muji:0' room='ball@chat.lit'/></jingle>")
 	for _, name := range captures(f, "[dg][ia]*/*.xml", 15) {
 		if e := jingleIn(f, name); e.Ok() {
 			f.Add(string(e.Raw()))

@@ -81,7 +81,16 @@ func (c *conference) feedable(m *member, f *feed, p *part, t *api.Transport) {
 	j.Action = jingle.SessionInitiate
 	j.Conference = &jingle.Conference{Focus: true}
 	if o := c.members.of(f.owner); o != nil {
-		j.Conference.Users = []jingle.User{o.user()}
+		u := o.user()
+		for i := range j.Contents {
+			d := j.Contents[i].Description
+			name := map[string]string{api.Audio: "microphone", api.Video: api.Camera}[d.Media]
+			if screen(d) {
+				name = "screen"
+			}
+			u.Media = append(u.Media, jingle.UserMedia{ID: j.Contents[i].Name, Name: name, Type: d.Media})
+		}
+		j.Conference.Users = []jingle.User{u}
 	}
 	if m.call.muji != "" {
 		j.Muji = &jingle.Muji{Room: m.call.muji}

@@ -118,6 +118,9 @@ func TestFurtherSessionsAreBroughtByThemselves(t *testing.T) {
 	}
 	p.hear()
 	j := l.next(t, jingle.SessionInitiate)
+	if u := j.Conference.Users; len(u) != 1 || !slices.Equal(u[0].Media, []jingle.UserMedia{{ID: "video", Name: "screen", Type: "video"}}) {
+		t.Errorf("it is said to be of %+v", u)
+	}
 	if len(j.Contents) != 1 || !slices.Equal(j.Contents[0].Description.Categories, []string{jingle.Slides}) {
 		t.Errorf("the screen is brought as %+v", j.Contents)
 	}

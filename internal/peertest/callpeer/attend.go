@@ -88,7 +88,15 @@ func (p *Phone) accept(j *jingle.Jingle) {
 			p.T.Errorf("%s: in %s %s send", p.JID, c.Name, c.Senders)
 		}
 		b.Media = append(b.Media, c.Name)
-		b.Screen = b.Screen || slices.Contains(c.Description.Categories, jingle.Slides)
+		screen := slices.Contains(c.Description.Categories, jingle.Slides)
+		b.Screen = b.Screen || screen
+		if j.Conference != nil && len(j.Conference.Users) == 1 {
+			if m := j.Conference.Users[0].Media; !slices.ContainsFunc(m, func(m jingle.UserMedia) bool {
+				return m.ID == c.Name && m.Type == c.Description.Media && (m.Name == "screen") == screen
+			}) {
+				p.T.Errorf("%s: of %s, a screen %t, it is said %+v (XEP-0298)", p.JID, c.Name, screen, m)
+			}
+		}
 		if len(b.legs) == 0 || j.Bundle() == nil {
 			b.legs = append(b.legs, &leg{pc: p.peerConnection(), stop: make(chan struct{})})
 		}
