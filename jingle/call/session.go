@@ -277,6 +277,16 @@ func (c *session) informed(i *jingle.Info) {
 // Accepted implements focus.Caller.
 func (c *session) Accepted(j *jingle.Jingle) {
 	c.mu.Lock()
+	if j.Action == jingle.SessionTerminate {
+		was := c.closed
+		c.closed = true
+		c.mu.Unlock()
+		if !was {
+			c.seat.removes(0)
+			c.say(j)
+		}
+		return
+	}
 	j.Action = jingle.ContentAccept
 	if !c.accepted {
 		c.accepted, j.Action = true, jingle.SessionAccept

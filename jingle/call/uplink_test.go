@@ -134,6 +134,19 @@ func TestFirstSessionIsOneOfThem(t *testing.T) {
 			t.Errorf("there are %d calls", w.s.Calls())
 		}
 	})
+	t.Run("its way is lost", func(t *testing.T) {
+		w, ann := begin(t)
+		for range 2 {
+			w.s.of(ann.addr, "room@muc.x.net").Accepted(&jingle.Jingle{Action: jingle.SessionTerminate, Reason: &jingle.Reason{Condition: jingle.ConnectivityError}})
+		}
+		ann.expect("action='session-terminate'", "sid='s1'", "connectivity-error")
+		ann.expect()
+		if got := w.shown(); strings.Contains(got, "-a0") || !strings.Contains(got, "-v1") || w.s.Calls() != 1 {
+			t.Errorf("the room is shown %s, there are %d calls", got, w.s.Calls())
+		}
+		ann.jingle("session-terminate", "s1", "")
+		ann.expect("unknown-session")
+	})
 	t.Run("the call ends", func(t *testing.T) {
 		w, ann := begin(t)
 		w.s.of(ann.addr, "room@muc.x.net").Ended(&jingle.Reason{Condition: jingle.ConnectivityError})

@@ -14,7 +14,8 @@ import (
 
 // Caller is told what becomes of a call. The methods are called in order, from any goroutine, and must not block.
 type Caller interface {
-	// Accepted gives the answer to contents that were offered, in the order of the offers: contents and groups, without more.
+	// Accepted gives the answer to contents that were offered, in the order of the offers: contents and groups, without more. With
+	// the action session-terminate it says that this session has come to nothing, while further ones (Uplink) go on.
 	Accepted(j *jingle.Jingle)
 	// Ended says why the call cannot go on. It is not called when the occupant has left the room.
 	Ended(why *jingle.Reason)

@@ -195,8 +195,22 @@ func (c *conference) state(s *api.State, now time.Time) {
 	}
 }
 
-// failed ends a call of which a transport has failed.
-func (c *conference) failed(m *member, reason string) { c.hangUp(m, c.failure(m, reason)) }
+// failed ends a session of a call of which a transport has failed: the call itself, unless the client sends in others too.
+func (c *conference) failed(m *member, reason string) {
+	why, k := c.failure(m, reason), m.call
+	if len(k.raised) == 0 {
+		c.hangUp(m, why)
+		return
+	}
+	var names []string
+	for _, p := range k.parts {
+		for i := range p.contents {
+			names = append(names, p.contents[i].Name)
+		}
+	}
+	c.reduce(m, names)
+	c.emit(tell{k.caller, &jingle.Jingle{Action: jingle.SessionTerminate, Reason: why}, nil})
+}
 
 // failure says in Jingle's words why a transport of a member that calls has failed, and notes it.
 func (c *conference) failure(m *member, reason string) (why *jingle.Reason) {

@@ -171,6 +171,22 @@ func TestFurtherSessionsEnd(t *testing.T) {
 		p.hear()
 		alone(t, p, l, screen, jingle.ConnectivityError)
 	})
+	t.Run("the way of the first is lost", func(t *testing.T) {
+		p, l, screen := begin(t)
+		e := p.endpointsOf("ann")[0]
+		if len(e.Sources) == 0 || e.Sources[0].Name != "ann-a0" {
+			t.Fatalf("the first endpoint is %+v", e)
+		}
+		l.accepted = nil
+		p.do(func() {
+			p.c.state(&api.State{Conference: meeting, Endpoint: e.ID, Session: e.Session, State: api.Failed}, p.now)
+		})
+		p.hear()
+		if len(l.accepted) != 1 || l.accepted[0].Action != jingle.SessionTerminate || l.accepted[0].Reason.Condition != jingle.ConnectivityError ||
+			len(l.ended)+len(screen.ended) != 0 || !slices.Equal(p.names("ann"), []string{"ann-v1"}) {
+			t.Errorf("it is told %+v; %d and %d ends, sent is %q", l.accepted, len(l.ended), len(screen.ended), p.names("ann"))
+		}
+	})
 	t.Run("nothing is left in it", func(t *testing.T) {
 		p, l, screen := begin(t)
 		p.shared("ann", 1, &jingle.Jingle{Action: jingle.ContentRemove, Contents: []jingle.Content{{Name: "video"}}})
