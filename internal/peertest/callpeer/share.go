@@ -53,7 +53,9 @@ func (p *Phone) Unshare(s *Shared) {
 
 // CloseFirst ends the session that the phone has called with, and keeps the others.
 func (p *Phone) CloseFirst() {
-	p.Request(&jingle.Jingle{Action: jingle.SessionTerminate, Reason: &jingle.Reason{Condition: jingle.Success}})
+	p.T.Helper()
+	id := p.Request(&jingle.Jingle{Action: jingle.SessionTerminate, Reason: &jingle.Reason{Condition: jingle.Success}})
+	p.Until("<iq", "id='"+id+"'") // before its transports are closed
 	for _, l := range p.legs {
 		l.close()
 	}
