@@ -205,6 +205,7 @@ type remote struct {
 	padding      int
 	times        map[uint32][]time.Duration // from the camera to here, of each packet, by SSRC of video
 	pictures     int                        // of which the last packet came
+	views        map[uint32]*view           // by SSRC of video
 }
 
 // inflow is what comes with one SSRC.
@@ -270,7 +271,7 @@ func (r *remote) take(b []byte) {
 			r.padding += len(b)
 			return
 		}
-		ssrc, seq = ssrc-10, binary.BigEndian.Uint16(payload)
+		ssrc, seq, payload = ssrc-10, binary.BigEndian.Uint16(payload), payload[2:]
 	}
 	a := r.streams[ssrc]
 	if a == nil {
@@ -288,6 +289,9 @@ func (r *remote) take(b []byte) {
 			r.pictures++
 		}
 		r.times[ssrc] = append(r.times[ssrc], r.n.w.now.Sub(time.Unix(0, int64(binary.BigEndian.Uint64(payload[n-8:])))))
+	}
+	if v := r.views[ssrc]; v != nil && (!started || now > before || missing) {
+		v.take(r.n.now, now, &p, payload)
 	}
 	delete(a.holes, now)
 	if started {
@@ -472,7 +476,10 @@ func newNetworkOf(t testing.TB, seed uint64, senders int, sizes []encoded, down,
 		for i, r := range n.receivers {
 			r.down.Record.Reset(warm)
 			r.down.Change(netem.Line{Delay: flows[i].delay, Loss: netem.Loss{Random: flows[i].loss}})
-			r.times, r.pictures = make(map[uint32][]time.Duration), 0
+			r.times, r.pictures, r.views = make(map[uint32][]time.Duration), 0, make(map[uint32]*view)
+			for _, c := range n.cameras {
+				r.views[c.streams[0].ssrc] = &view{}
+			}
 		}
 	})
 	return n
