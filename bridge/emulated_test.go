@@ -279,10 +279,10 @@ func (r *remote) take(b []byte) {
 		r.streams[ssrc] = a
 	}
 	before, started := a.order.Newest()
-	now := a.order.Extend(seq)
-	if p.PayloadType() == 96 && (!started || now > before) {
+	if p.PayloadType() == 96 && !started {
 		return
 	}
+	now := a.order.Extend(seq)
 	_, missing := a.holes[now]
 	if n := len(payload); n >= 8 && (!started || now > before || missing) {
 		if p.Marker() {
