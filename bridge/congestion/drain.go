@@ -49,13 +49,19 @@ func (g *GCC) deepen(at time.Duration) {
 	g.drain.rate = rate
 }
 
+// fall is by how much a queue of ours alone would be shorter for what was not sent since the drain began, in seconds a second.
+func (g *GCC) fall(at time.Duration) float64 {
+	d := &g.drain
+	if d.came == 0 {
+		return 1 - drainPart
+	}
+	return 1 - float64(g.history.total-d.total)*8/(at-d.since).Seconds()/d.came
+}
+
 // others says that the queue became less shorter than a queue of ours alone, in a time for which less was sent.
 func (g *GCC) others(seen, at time.Duration) bool {
 	d := &g.drain
-	fall := 1 - drainPart // s in a second
-	if d.came > 0 {
-		fall = 1 - float64(g.history.total-d.total)*8/(at-d.since).Seconds()/d.came
-	}
+	fall := g.fall(at)
 	return fall > saysLittle && (d.from-g.delay).Seconds() < ownFall*fall*seen.Seconds()
 }
 
@@ -92,6 +98,8 @@ func (g *GCC) empty(u usage, at time.Duration) {
 			return
 		}
 		d.on, g.control.rate = false, max(g.control.rate, d.rate)
-		c.begin(at)
+		if d.came >= wideLeast || g.fall(at) > saysLittle { // voices alone are not less
+			c.begin(at)
+		}
 	}
 }
