@@ -285,7 +285,7 @@ func (e *Endpoint) aim(c *Conference) {
 				temporal = 0 // until there is a key frame to go down at
 			}
 		}
-		if out.downlink.brakes() {
+		if out.downlink.brakes() || out.pacer.behind() {
 			temporal = 0
 		}
 		s.want.stream, s.want.spatial, s.want.temporal, s.want.thin = index, spatial, temporal, thin

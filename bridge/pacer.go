@@ -10,8 +10,9 @@ import (
 
 const (
 	paceTick  = 5 * time.Millisecond
-	paceRate  = 125                    // percent of the estimate at which what waits goes out,
+	paceRate  = 110                    // percent of the estimate at which what waits goes out: more makes a queue on the way of each key frame,
 	paceBurst = 250                    // and in one tick, of what came after a pause
+	behindFor = 200 * time.Millisecond // of the rate: where more waits, less is to come
 	debtMost  = 100 * time.Millisecond // of the rate
 	heldFor   = time.Second            // of the estimate's rate: more than that would come too late
 	heldLeast = 64 << 10               // bytes that are held at any rate
@@ -214,6 +215,11 @@ func (s *slot) voids(now time.Time) { s.void, s.voidAt = s.order.Next(), now }
 func (s *slot) isVoid(seq uint16, now time.Time) bool {
 	next := s.order.Next()
 	return now.Sub(s.voidAt) < storedFor && next-seq > next-s.void
+}
+
+// behind says that so much waits that less is to come for a moment: of video, what can be left out.
+func (p *pacer) behind() bool {
+	return p.rate > 0 && int64(p.bytes)*8 > p.rate*int64(behindFor)/int64(time.Second)
 }
 
 // waits reports that something is still to be done in the next tick of Bridge.Pace.
