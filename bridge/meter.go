@@ -16,6 +16,7 @@ type meter struct {
 	at    time.Time // of the present slice
 	slice int
 	bytes [meterSlices]layerBytes
+	usual usual
 }
 
 // layerBytes are bytes by spatial and temporal layer.
@@ -41,13 +42,44 @@ func (m *meter) take(now time.Time, spatial, temporal uint8, above, spare bool, 
 	b[min(spatial, maxSpatial-1)][min(temporal, maxTemporal-1)] += uint32(n)
 }
 
+// usual is how large the pictures of the lowest temporal layer are that are no key frames.
+type usual struct {
+	stamp uint32 // timestamp of the newest one
+	bytes int    // that came of it
+	key   bool   // it is a key frame
+	mean  int    // bytes; 0: not known
+}
+
+// count answers what a packet of such a picture counts for, which is all but where it makes a key frame larger than pictures are. A key
+// frame is several of them at once, and the pacer spreads it; if it counted in full, the layer would be taken for too much for a
+// second for those who have just got it, who would have to go back to another.
+func (u *usual) count(stamp uint32, starts bool, n int) int {
+	if stamp != u.stamp || u.bytes == 0 {
+		switch {
+		case u.bytes == 0 || u.key:
+		case u.mean == 0:
+			u.mean = u.bytes
+		default:
+			u.mean += (u.bytes - u.mean) / 4
+		}
+		u.stamp, u.bytes, u.key = stamp, 0, false
+	}
+	u.key = u.key || starts
+	before := u.bytes
+	u.bytes += n
+	if !u.key || u.mean == 0 {
+		return n
+	}
+	return min(n, max(u.mean-before, 0))
+}
+
 // pass begins new slices.
 func (m *meter) pass(now time.Time) {
 	if m.begun.IsZero() {
 		return
 	}
 	if now.Sub(m.at) >= 2*meterSlices*meterSlice {
-		*m = meter{}
+		*m = meter{usual: m.usual}
 		return
 	}
 	for now.Sub(m.at) >= meterSlice {

@@ -115,7 +115,11 @@ func (s *stream) keep(p *packet) {
 		s.meter.take(p.at, 0, 0, false, false, len(p.Bytes()))
 		return
 	}
-	s.meter.take(p.at, f.Spatial, f.Temporal, p.above(), p.spare(), len(p.Bytes()))
+	size := len(p.Bytes())
+	if f.Temporal == 0 && p.newest {
+		size = s.meter.usual.count(p.Timestamp(), p.starts(), size)
+	}
+	s.meter.take(p.at, f.Spatial, f.Temporal, p.above(), p.spare(), size)
 	s.seen[f.Spatial] = p.at
 	if h := min(f.Width, f.Height); h != 0 {
 		s.height[f.Spatial] = h
