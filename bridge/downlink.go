@@ -122,6 +122,14 @@ func (d *downlink) video(now time.Time) (bits int64, ok bool) {
 	return d.extra.net(max(total-d.voice.rate(now)-d.probes.rate(now), 0)), true
 }
 
+// carried is what was left for video when the way was full last, in bits per second; 0 where that is not known, or not true any more.
+func (d *downlink) carried(now time.Time) int64 {
+	if !d.heard || d.assumed > 0 || d.state.Delay > delayBad || d.state.Loss > d.random()+lossBad {
+		return 0
+	}
+	return d.extra.net(max(int64(d.state.Carried)-d.voice.rate(now), 0))
+}
+
 // gauge measures a bit rate over about a second.
 type gauge struct {
 	at    time.Time

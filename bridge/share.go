@@ -76,6 +76,8 @@ func (o *egress) spread(budget int64, now time.Time) {
 			if s.stage && s.source.screen() { // the one thing that everybody looks at
 				left -= s.source.ladder.rungs[0].rate
 				s.step = 0
+			} else if o.keeps(s, budget-left, now) {
+				s.step, left = 0, 0
 			}
 			break // who is less important does not come before
 		}
@@ -110,6 +112,14 @@ func (s *slot) price(to *rung) int64 {
 		return to.rate + (to.rate-s.pick.rate)*raiseMargin/100
 	}
 	return to.rate
+}
+
+// keeps says that a slot which gets the lowest layer goes on with it, beside what others get, though the budget has no room for it
+// any more: together they fit into what the way carried when it was full. The estimate is lower for a moment after each such time,
+// and as long as it takes to be found again; a picture that was paused meanwhile would come back with a key frame that fills the way anew.
+func (o *egress) keeps(s *slot, spent int64, now time.Time) bool {
+	lowest := &s.source.ladder.rungs[0]
+	return s.current != nil && !s.paused && s.pick.same(lowest) && spent+lowest.rate <= o.downlink.carried(now)
 }
 
 // climbs says that a rung takes a key frame to go up to, which all who get the stream are sent.

@@ -184,7 +184,7 @@ func (g *GCC) steady() float64 { return max(min(g.control.rate, g.cap), float64(
 
 // State is what is known now.
 func (g *GCC) State() State {
-	s := State{Rate: Bitrate(g.target()), Steady: Bitrate(g.steady()), RTT: g.rtt, MinRTT: g.leastRTT.value(), Chance: g.losses.inherent, Delay: max(g.delay, 0), Limit: g.limit(), Fates: g.fates}
+	s := State{Rate: Bitrate(g.target()), Steady: Bitrate(g.steady()), RTT: g.rtt, MinRTT: g.leastRTT.value(), Chance: g.losses.inherent, Delay: max(g.delay, 0), Limit: g.limit(), Fates: g.fates, Carried: Bitrate(g.control.capacity.rate)}
 	if !g.prober.sent {
 		s.Probe = g.prober.asked
 	}
