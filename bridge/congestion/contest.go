@@ -3,18 +3,19 @@ package congestion
 import "time"
 
 const (
-	yield        = 0.85                   // part of the rate that is left after loss: more than CUBIC leaves (RFC 9438 §4.6), who loses less often than we beside it
-	yieldEvery   = 2                      // round trips, as what is sent meanwhile finds the same full queue
-	raceMost     = 0.5                    // of the rate that a second may add, where round trips are short
-	racePackets  = 2                      // by which a round trip raises the rate: there are several streams in it
-	raceProven   = 2                      // times the acknowledged rate is dared
-	standing     = 50 * time.Millisecond  // a queue that is longer, ...
-	standingTry  = time.Second            // ... for as long, is emptied once,
-	standingFor  = 3 * time.Second        // ... and for as long, is of others: our cuts and drains would have emptied one of ours
-	contestOver  = 500 * time.Millisecond // without a queue end the contest,
-	contestFor   = 60 * time.Second       // and time does: others like us would each take the queue for that of the others
-	contestTest  = 10 * time.Second       // after which it is tried whether the queue is ours, after all
-	contestPause = 20 * time.Second       // after a try that told nothing
+	yield         = 0.85                    // part of the rate that is left after loss: more than CUBIC leaves (RFC 9438 §4.6), who loses less often than we beside it
+	yieldEvery    = 2                       // round trips, as what is sent meanwhile finds the same full queue
+	raceMost      = 0.5                     // of the rate that a second may add, where round trips are short
+	racePackets   = 2                       // by which a round trip raises the rate: there are several streams in it
+	raceProven    = 2                       // times the acknowledged rate is dared
+	standing      = 50 * time.Millisecond   // a queue that is longer, ...
+	standingTry   = time.Second             // ... for as long, is emptied once,
+	standingStill = 1500 * time.Millisecond // ... and for as long, where hardly less could be sent, or
+	standingFor   = 3 * time.Second         // ... and for as long, is of others: our cuts and drains would have emptied one of ours
+	contestOver   = 500 * time.Millisecond  // without a queue end the contest,
+	contestFor    = 60 * time.Second        // and time does: others like us would each take the queue for that of the others
+	contestTest   = 10 * time.Second        // after which it is tried whether the queue is ours, after all
+	contestPause  = 20 * time.Second        // after a try that told nothing
 )
 
 // contest is with others who keep the queue filled, whatever we leave, as TCP does. The delays then tell nothing of our

@@ -98,7 +98,7 @@ func (g *GCC) empty(u usage, at time.Duration) {
 			return
 		}
 		d.on, g.control.rate = false, max(g.control.rate, d.rate)
-		if d.came >= wideLeast || g.fall(at) > saysLittle { // voices alone are not less
+		if d.came >= wideLeast || g.fall(at) > saysLittle || at-c.short > standingStill { // voices alone are not less
 			c.begin(at)
 		}
 	}
