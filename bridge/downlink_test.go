@@ -206,7 +206,7 @@ func TestVoicesComeFirst(t *testing.T) {
 	n.lost, n.bytes, n.waited = 0, 0, nil
 	live(30 * time.Second)
 	t.Logf("%d lost, %d kbit/s, queue p50 %v p95 %v", n.lost, n.bytes*8/30/1000, quantile(n.waited, 0.5), quantile(n.waited, 0.95))
-	if n.lost > 60 || quantile(n.waited, 0.95) > 250*time.Millisecond || n.bytes*8/30 < 245_000 {
+	if n.lost > 30 || quantile(n.waited, 0.95) > 200*time.Millisecond || n.bytes*8/30 < 245_000 {
 		t.Errorf("%d lost, %d kbit/s, queue p95 %v", n.lost, n.bytes*8/30/1000, quantile(n.waited, 0.95))
 	}
 }
