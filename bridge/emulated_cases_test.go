@@ -93,15 +93,16 @@ func TestAPictureBesideVoices(t *testing.T) {
 		n := newNetwork(t, seed, 4, schedule(0, 0.3), nil, ways{delay: 50 * time.Millisecond})
 		n.run(warm)
 		r := n.receivers[0]
-		before, shown := r.voices, 0
+		before, shown, frozen := r.voices, 0, 0.0
 		n.run(warm + length)
 		for _, v := range r.views {
-			shown = max(shown, v.shown)
+			part, _ := v.sees(warm, warm+length)
+			shown, frozen = max(shown, v.shown), max(frozen, part)
 		}
 		voices := float64(r.voices-before) / (4 * 50 * length.Seconds())
 		queue := r.down.Record.Queueing(warm, warm+length, 0.95)
-		t.Logf("seed %d: %d pictures of one source, %.3f of the voices, queue p95 %v", seed, shown, voices, queue)
-		if shown < 60 || voices < 0.985 || queue > 130*time.Millisecond {
+		t.Logf("seed %d: %d pictures of one source, frozen for %.3f of the time, %.3f of the voices, queue p95 %v", seed, shown, frozen, voices, queue)
+		if shown < 60 || frozen > 0.4 || voices < 0.985 || queue > 130*time.Millisecond {
 			t.Errorf("seed %d: %d pictures of one source, %.3f of the voices, queue p95 %v; want 60, 0.985, 130ms at most", seed, shown, voices, queue)
 		}
 	}
