@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-	_ "time/tzdata" // for where there is none, as in the image
 
 	"github.com/alecthomas/kong"
 )
