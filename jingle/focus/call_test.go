@@ -455,7 +455,7 @@ func TestRoomCallsOverOneTransport(t *testing.T) {
 			for _, s := range parts[0].Sources {
 				sent = append(sent, s.Kind)
 			}
-			if r := parts[0].Receive; !slices.Equal(sent, kinds) || len(kinds) == 1 && r.AudioSSRC != r.VideoSSRC || len(kinds) == 2 && len(r.Payloads) != 3 {
+			if r := parts[0].Receive; !slices.Equal(sent, kinds) || len(kinds) == 1 && r.AudioSSRC != r.VideoSSRC || len(kinds) == 2 && len(r.Payloads) != 9 {
 				t.Errorf("it sends %v, receives %+v", sent, r)
 			}
 		})

@@ -50,20 +50,7 @@ func describeFeed(media string) *jingle.Description {
 		return d
 	}
 	d.HeaderExtensions = []jingle.HeaderExtension{{ID: extTCC, URI: uriTCC, Senders: jingle.Both}}
-	for _, name := range videoPreference {
-		for _, v := range videoCodecs {
-			if v.name != name {
-				continue
-			}
-			codec := jingle.PayloadType{ID: v.pt, Name: v.name, ClockRate: 90000, Feedback: []jingle.Feedback{
-				{Type: "ccm", Subtype: "fir"}, {Type: "nack"}, {Type: "nack", Subtype: "pli"}, {Type: "goog-remb"}, {Type: "transport-cc"}}}
-			if v.name == "H264" {
-				codec.Parameters = []jingle.Parameter{{Name: "profile-level-id", Value: "42e01f"}, {Name: "level-asymmetry-allowed", Value: "1"}, {Name: "packetization-mode", Value: "1"}}
-			}
-			d.PayloadTypes = append(d.PayloadTypes, codec, jingle.PayloadType{ID: v.rtx, Name: "rtx", ClockRate: 90000,
-				Parameters: []jingle.Parameter{{Name: "apt", Value: aptOf[v.rtx]}}})
-		}
-	}
+	d.PayloadTypes = everyCodec()
 	return d
 }
 

@@ -21,9 +21,10 @@ func OwnOffer() *Offer {
 	return &Offer{Video: "vp8", parts: []proposal{part(audio), part(video)}}
 }
 
-// BundledOffer is the same over one transport (RFC 9143), for clients that insist on that.
+// BundledOffer is Opus and every codec of video over one transport (RFC 9143), for clients that insist on that.
 func BundledOffer() *Offer {
 	audio, video := ownMedia()
+	video.PayloadTypes = everyCodec()
 	tcc := video.HeaderExtensions[0] // congestion control is the transport's
 	audio.HeaderExtensions = append(audio.HeaderExtensions, tcc)
 	audio.PayloadTypes[0].Feedback = []jingle.Feedback{{Type: "transport-cc"}}

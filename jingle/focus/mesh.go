@@ -76,9 +76,10 @@ func (c *conference) unmeshed(occupant wire.Addr) {
 	c.release(k)
 }
 
-// meshOffer is what the room offers in the session of the anchor: OwnOffer's media on one transport.
+// meshOffer is what the room offers in the session of the anchor: Opus and every codec of video on one transport.
 func meshOffer(sends bool) *Offer {
 	o := OwnOffer()
+	o.parts[1].contents[0].Description.PayloadTypes = everyCodec()
 	all := o.parts[0]
 	all.contents = append(all.contents, o.parts[1].contents...)
 	if !sends {

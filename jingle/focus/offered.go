@@ -9,10 +9,10 @@ import (
 	"parley/jingle"
 )
 
-// Offer is what an ordinary client that calls a room has offered (XEP-0166, 0167, 0176, 0320), as far as the bridge can take
-// part: Opus, and one codec of video. It does not change.
+// Offer is what a client that calls a room has offered (XEP-0166, 0167, 0176, 0320), as far as the bridge can take part: Opus, and
+// one codec of video, or every one. It does not change.
 type Offer struct {
-	Video   string // the codec of video in lower case, "" without video
+	Video   string // the codec of video that the client is to send, in lower case; "" without video
 	Screen  bool   // the video is a screen (XEP-0507)
 	OneWay  bool   // the client wants nothing in this session (XEP-0521 §5)
 	parts   []proposal
@@ -36,7 +36,12 @@ var understood = []string{uriLevel, uriTCC, uriSendTime, uriMID, uriDependency, 
 
 // ReadOffer reads the contents of a session-initiate or content-add. What the bridge can do nothing with it leaves out; when
 // nothing remains it says why.
-func ReadOffer(j *jingle.Jingle) (*Offer, *jingle.Reason) {
+func ReadOffer(j *jingle.Jingle) (*Offer, *jingle.Reason) { return readAs(j, false) }
+
+// ReadOfferOfAll is ReadOffer for a client that reads every codec that it has offered, and changes between them as they come.
+func ReadOfferOfAll(j *jingle.Jingle) (*Offer, *jingle.Reason) { return readAs(j, true) }
+
+func readAs(j *jingle.Jingle, every bool) (*Offer, *jingle.Reason) {
 	o := &Offer{}
 	why := &jingle.Reason{Condition: jingle.UnsupportedApplications}
 	bundle := j.Bundle()
@@ -53,7 +58,7 @@ func ReadOffer(j *jingle.Jingle) (*Offer, *jingle.Reason) {
 		}
 		var part proposal
 		content := jingle.Content{Creator: c.Creator, Name: c.Name, Senders: c.Senders}
-		if content.Description = part.agree(c.Description); content.Description == nil {
+		if content.Description = part.agree(c.Description, every); content.Description == nil {
 			why = &jingle.Reason{Condition: jingle.FailedApplication, Text: "no codec in common"}
 			continue
 		}
@@ -129,7 +134,7 @@ func (p *proposal) content(media string) *jingle.Content {
 
 // agree answers a description, and notes what was agreed on; nil when there is no codec in common. The numbers are those of the
 // offer.
-func (p *proposal) agree(d *jingle.Description) *jingle.Description {
+func (p *proposal) agree(d *jingle.Description, every bool) *jingle.Description {
 	out := &jingle.Description{Media: d.Media, Categories: d.Categories, RTCPMux: true, AllowMixed: d.AllowMixed}
 	p.receive = api.Receive{Single: true, Mixed: d.AllowMixed, Extensions: make(map[string]int)}
 	for _, x := range d.HeaderExtensions {
@@ -138,20 +143,26 @@ func (p *proposal) agree(d *jingle.Description) *jingle.Description {
 			p.receive.Extensions[x.URI] = x.ID
 		}
 	}
-	var codec *jingle.PayloadType
 	switch d.Media {
 	case "audio":
-		codec = find(d.PayloadTypes, "opus", 48000, always)
+		if codec := find(d.PayloadTypes, "opus", 48000, always); codec != nil {
+			p.settle(d, codec, out)
+		}
 	case "video":
 		for _, name := range videoPreference {
-			if codec = find(d.PayloadTypes, name, 90000, forwardable); codec != nil {
-				break
+			if codec := find(d.PayloadTypes, name, 90000, forwardable); codec != nil && (every || len(out.PayloadTypes) == 0) {
+				p.settle(d, codec, out)
 			}
 		}
 	}
-	if codec == nil {
+	if len(out.PayloadTypes) == 0 {
 		return nil
 	}
+	return out
+}
+
+// settle takes a codec of an offer into the answer, with its repair.
+func (p *proposal) settle(d *jingle.Description, codec *jingle.PayloadType, out *jingle.Description) {
 	_, tcc := p.receive.Extensions[uriTCC]
 	answer := jingle.PayloadType{ID: codec.ID, Name: codec.Name, ClockRate: codec.ClockRate, Channels: codec.Channels, Parameters: codec.Parameters}
 	for _, f := range slices.Concat(d.Feedback, codec.Feedback) {
@@ -166,7 +177,6 @@ func (p *proposal) agree(d *jingle.Description) *jingle.Description {
 		out.PayloadTypes = append(out.PayloadTypes, jingle.PayloadType{ID: repair.ID, Name: repair.Name, ClockRate: repair.ClockRate, Parameters: repair.Parameters})
 		p.receive.Payloads = append(p.receive.Payloads, api.Payload{ID: repair.ID, Name: "rtx", Clock: uint32(repair.ClockRate), Apt: codec.ID})
 	}
-	return out
 }
 
 // screen reports that a medium is described as a shared screen.

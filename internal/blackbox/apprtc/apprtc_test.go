@@ -45,11 +45,16 @@ func user(t testing.TB, room, name string) *apprtc.User {
 
 // member is a member of a room by the Jitsi dialect, with a camera and a microphone.
 func member(t testing.TB, room, nick string) *jitsipeer.Peer {
+	return memberWith(t, room, nick, jitsipeer.VP8)
+}
+
+// memberWith is one whose camera has another codec.
+func memberWith(t testing.TB, room, nick string, codec jitsipeer.Codec) *jitsipeer.Peer {
 	t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), apprtc.Patience)
 	defer stop()
 	p, err := jitsipeer.Join(ctx, jitsipeer.Options{URL: "ws://" + server.HTTP + "/xmpp-websocket", Room: room, Nick: nick, Loopback: true, Restart: true,
-		Audio: &jitsipeer.Audio{Level: 127}, Video: &jitsipeer.Video{Codec: jitsipeer.VP8}})
+		Audio: &jitsipeer.Audio{Level: 127}, Video: &jitsipeer.Video{Codec: codec}})
 	if err != nil {
 		t.Fatal(nick, err)
 	}
@@ -238,6 +243,16 @@ func TestA24_A25_A26_AppRTCAndJitsiInOneRoom(t *testing.T) {
 		t.Error(err)
 	}
 	gets(t, carl, "dora-a0")
+}
+
+// Who reads VP9 keeps nobody from sending it.
+func TestA25_CodecsAcrossDoors(t *testing.T) {
+	room := fresh("codecs")
+	bob := memberWith(t, room, "bob", jitsipeer.VP9)
+	ann := user(t, room, "ann")
+	ann.Hears("bob-a0")
+	ann.Hears("bob-v0")
+	gets(t, bob, "ann-v0")
 }
 
 func TestA25_APairMovesToTheBridge(t *testing.T) {

@@ -72,6 +72,23 @@ func TestR24_MembersMeetByTheBridgeAndApart(t *testing.T) {
 	uplinks(t, b, 1, 1)
 }
 
+// Who reads every codec keeps nobody from sending one.
+func TestR24_CodecsAcrossDoors(t *testing.T) {
+	s := start(t, mesh)
+	a := enter(t, s, "24", "u0")
+	for nick, codec := range map[string]jitsipeer.Codec{"vp9": jitsipeer.VP9, "h264": jitsipeer.H264, "av1": jitsipeer.AV1} {
+		ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+		defer stop()
+		p, err := jitsipeer.Join(ctx, jitsipeer.Options{URL: "ws://" + s.HTTP + "/xmpp-websocket", Room: "24", Nick: nick, Loopback: true, Restart: true,
+			Audio: &jitsipeer.Audio{Level: 127}, Video: &jitsipeer.Video{Codec: codec}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Leave)
+		a.Hears(nick, nick+"-a0", nick+"-v0")
+	}
+}
+
 func TestR24_MembersMeetPeopleOfOtherProtocols(t *testing.T) {
 	s := start(t, mesh)
 	a := enter(t, s, "23", "u0")

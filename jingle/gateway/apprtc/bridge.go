@@ -105,7 +105,7 @@ func (r *room) offer(m *member, g signal) error {
 		s.rec.Reject("sdp.reject", m.source.String(), "room", string(r.addr), "err", err.Error())
 		return errSignal
 	}
-	o, why := focus.ReadOffer(j)
+	o, why := focus.ReadOfferOfAll(j)
 	if why != nil {
 		s.rec.Reject("call.reject", m.source.String(), "room", string(r.addr), "text", why.Text)
 		return errSignal
@@ -126,6 +126,7 @@ func (r *room) answer(m *member, g signal) error {
 		return errSignal
 	}
 	l.remote = j
+	l.occupant.reads(focus.Reads(j))
 	r.service.parts.Focus.Agree(r.addr, l.occupant.Addr(), j)
 	m.trickle()
 	return nil
@@ -164,7 +165,11 @@ func (r *room) call(m *member, o *focus.Offer, theirs *jingle.Jingle) {
 	}
 	m.called = true
 	m.leg, l.occupant = l, m.seat
-	l.occupant.speaks(o.Video)
+	reads := o.Video
+	if theirs != nil {
+		reads = focus.Reads(theirs)
+	}
+	l.occupant.speaks(reads)
 	r.service.parts.Focus.Call(l.occupant, r.addr, o, l, func(fault *wire.Error) { r.Post(func() { r.begun(l, fault) }) })
 }
 

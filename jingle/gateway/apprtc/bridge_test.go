@@ -359,7 +359,7 @@ func TestA26_WhatTheRoomSees(t *testing.T) {
 		h.register("22", a)
 		h.message(a, clientSays(t, typeOffer, content("0", "audio", "opus", 48000)))
 		h.register("22", b)
-		h.message(b, clientSays(t, typeOffer, content("0", "audio", "opus", 48000), content("1", "video", "VP8", 90000)))
+		h.message(b, clientSays(t, typeOffer, content("0", "audio", "opus", 48000), everyVideo("1")))
 		synctest.Wait()
 		list := h.occupants()
 		if len(list) != 2 {
@@ -374,7 +374,7 @@ func TestA26_WhatTheRoomSees(t *testing.T) {
 				t.Errorf("no %s in %s", part, voice)
 			}
 		}
-		for _, part := range []string{"/AppRTC_", ">AppRTC-", "-v0", "<jitsi_participant_codecList>vp8<", "<videomuted>false<"} {
+		for _, part := range []string{"/AppRTC_", ">AppRTC-", "-v0", "<jitsi_participant_codecList>vp8,vp9,av1<", "<videomuted>false<"} {
 			if !strings.Contains(both, part) {
 				t.Errorf("no %s in %s", part, both)
 			}

@@ -224,6 +224,15 @@ func bridgeSays(contents ...jingle.Content) *jingle.Jingle {
 	return j
 }
 
+// everyVideo is a video of several codecs, one of which nobody knows and one of which cannot be forwarded.
+func everyVideo(name string) jingle.Content {
+	c := content(name, "video", "AV1", 90000)
+	for i, codec := range []string{"VP9", "VP8", "H264", "H265"} {
+		c.Description.PayloadTypes = append(c.Description.PayloadTypes, jingle.PayloadType{ID: uint8(101 + i), Name: codec, ClockRate: 90000})
+	}
+	return c
+}
+
 func content(name, media, codec string, clock int) jingle.Content {
 	d := &jingle.Description{Media: media, RTCPMux: true, PayloadTypes: []jingle.PayloadType{{ID: 100, Name: codec, ClockRate: clock}}}
 	if media == "audio" {

@@ -25,7 +25,7 @@ type occupant struct {
 
 	mu    sync.Mutex // guards what follows; nothing is called with it held
 	calls bool       // it talks to the bridge
-	video string     // the codec of its video
+	video string     // the codecs of video that it reads, as codecList has them; "": it has none
 }
 
 // resource is that of all occupants.
@@ -82,6 +82,17 @@ func (o *occupant) speaks(video string) {
 	o.mu.Lock()
 	o.calls, o.video = true, video
 	o.mu.Unlock()
+}
+
+// reads notes which codecs of video the client has taken.
+func (o *occupant) reads(video string) {
+	o.mu.Lock()
+	news := o.video != video
+	o.video = video
+	o.mu.Unlock()
+	if news {
+		o.Show()
+	}
 }
 
 // Presence implements seat.Client.

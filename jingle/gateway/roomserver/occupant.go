@@ -26,6 +26,7 @@ type occupant struct {
 	mu      sync.Mutex // guards what follows; nothing is called with it held
 	name    string     // as others read it
 	devices [devices]bool
+	video   string // the codecs of video that it reads, as codecList has them; "": it has not said
 }
 
 // resource is that of all occupants.
@@ -54,18 +55,30 @@ func newOccupant(r *room, m *member, source netip.Addr, claims *token.Claims) *o
 // Presence implements seat.Client.
 func (o *occupant) Presence(nick string) []byte {
 	o.mu.Lock()
-	name, on := o.name, o.devices
+	name, on, reads := o.name, o.devices, o.video
 	o.mu.Unlock()
 	muted := func(device int) map[string]bool { return map[string]bool{"muted": !on[device]} }
 	info, _ := json.Marshal(map[string]any{nick + "-a0": muted(deviceMicrophone), nick + "-v0": muted(deviceCamera)})
 	inner := []byte("<nick xmlns='" + nsNick + "'>")
 	inner = append(wire.AppendEscaped(inner, name), "</nick>"...)
 	inner = wire.AppendElem(inner, "SourceInfo", string(info))
-	// Nobody translates between codecs: what others send has to be what every client reads (RFC 7742 §5).
-	inner = wire.AppendElem(inner, "jitsi_participant_codecList", "vp8")
+	if reads != "" {
+		inner = wire.AppendElem(inner, "jitsi_participant_codecList", reads)
+	}
 	inner = fmt.Appendf(inner, "<audiomuted>%t</audiomuted><videomuted>%t</videomuted>", !on[deviceMicrophone], !on[deviceCamera])
 	// A member with this feature is none that the others talk to without the bridge (jitsi.md §11.3).
 	return append(inner, "<features><feature var='http://jitsi.org/protocol/jigasi'/></features>"...)
+}
+
+// reads notes which codecs of video the client has taken.
+func (o *occupant) reads(video string) {
+	o.mu.Lock()
+	news := o.video != video
+	o.video = video
+	o.mu.Unlock()
+	if news {
+		o.Show()
+	}
 }
 
 // shows notes which devices are on, and tells the room if that is news.

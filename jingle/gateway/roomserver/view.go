@@ -287,6 +287,7 @@ func (m *member) answered(v *view, q *Message) *fault {
 	}
 	if p := m.room.service.parts.Focus; v.main {
 		m.patience = 0
+		m.seat.reads(focus.Reads(j))
 		p.Agree(m.room.addr, m.seat.Addr(), j)
 	} else {
 		p.Fed(m.room.addr, m.seat.Addr(), j)
