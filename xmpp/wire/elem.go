@@ -7,7 +7,7 @@ import "bytes"
 type Elem struct {
 	raw, head, inner []byte // the whole element, its start tag, its content
 	outer            [4][]byte
-	depth            int8 // how many of outer are set: start tags of the ancestors, nearest last
+	depth            int8 // how many of outer are set: start tags of the ancestors that declare a namespace, nearest last
 }
 
 // ParseElem returns a cursor on the first element in b, which must be validated bytes without an ancestor.
@@ -119,11 +119,16 @@ func (e Elem) Text() string {
 	return string(out)
 }
 
+var xmlns = []byte("xmlns")
+
 // Children walks the child elements:
 //
 //	for it := e.Children(); it.Next(); { it.Elem ... }
 func (e Elem) Children() Children {
 	it := Children{rest: e.inner, outer: e.outer, depth: e.depth}
+	if !bytes.Contains(e.head, xmlns) {
+		return it
+	}
 	if int(it.depth) == len(it.outer) {
 		copy(it.outer[:], it.outer[1:])
 		it.depth--
