@@ -190,7 +190,8 @@ func TestSessionsAreGoodOnce(t *testing.T) {
 	}
 }
 
-func TestProviderThatIsAway(t *testing.T) {
+// A provider that cannot be asked is not waited for again and again.
+func TestHF17ProviderThatIsAway(t *testing.T) {
 	at := oidctest.New(t)
 	at.Away = true
 	p := open(t, at, nil)
@@ -198,9 +199,25 @@ func TestProviderThatIsAway(t *testing.T) {
 		t.Error(err)
 	}
 	at.Away = false
+	if _, err := p.Begin(t.Context(), ""); !errors.Is(err, ErrAway) {
+		t.Errorf("it is asked again at once: %v", err)
+	}
+	p.now = func() time.Time { return time.Now().Add(rest) }
 	if _, err := login(t, p, at, nil); err != nil {
 		t.Errorf("when it is back: %v", err)
 	}
+	// What it said of itself stays good, and is asked for now and then.
+	at.Away = true
+	p.now = func() time.Time { return time.Now().Add(2 * fresh) }
+	for range 2 {
+		if _, err := p.Begin(t.Context(), ""); err != nil {
+			t.Errorf("while it is away: %v", err)
+		}
+	}
+	if p.failed.Load() == nil {
+		t.Error("it was not asked")
+	}
+	at.Away = false
 	if _, err := login(t, open(t, at, func(c *Config) { c.Secret = "another" }), at, nil); !errors.Is(err, ErrAway) {
 		t.Errorf("with a wrong secret: %v", err)
 	}

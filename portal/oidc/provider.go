@@ -57,6 +57,13 @@ type Provider struct {
 	client *http.Client
 	now    func() time.Time
 	about  atomic.Pointer[metadata]
+	failed atomic.Pointer[failure]
+}
+
+// failure is that the provider could not be asked.
+type failure struct {
+	err error
+	at  time.Time
 }
 
 // metadata is what the provider says of itself (OpenID Connect Discovery 1.0 §3).
@@ -72,9 +79,10 @@ type metadata struct {
 }
 
 const (
-	fresh      = time.Hour // for which metadata is believed
-	askTime    = 10 * time.Second
-	mostAnswer = 256 << 10 // bytes
+	fresh      = time.Hour       // for which metadata is believed
+	askTime    = 5 * time.Second // (hardening.md HF17)
+	rest       = 5 * time.Second // after which one that could not be asked is asked again
+	mostAnswer = 256 << 10       // bytes
 )
 
 // New returns a provider. The key is a secret of the server, the same on all that share a store; spend notes in the store that a login
@@ -105,20 +113,30 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return a, err
 }
 
-// discover returns the provider's metadata. That of before stays good while the provider is away.
+// discover returns the provider's metadata. That of before stays good while the provider is away, which is then asked now and then only:
+// nobody waits for it who could not be helped.
 func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	known := p.about.Load()
 	if known != nil && p.now().Sub(known.read) < fresh {
 		return known, nil
 	}
-	found, err := p.ask(ctx)
-	if err != nil && known == nil {
-		return nil, fmt.Errorf("%w: %w", ErrAway, err)
-	} else if err != nil {
-		return known, nil
+	last := p.failed.Load()
+	if last == nil || p.now().Sub(last.at) >= rest {
+		found, err := p.ask(ctx)
+		if err == nil {
+			p.about.Store(found)
+			p.failed.Store(nil)
+			return found, nil
+		}
+		last = &failure{fmt.Errorf("%w: %w", ErrAway, err), p.now()}
+		if ctx.Err() == nil { // or nobody waited for it any more
+			p.failed.Store(last)
+		}
 	}
-	p.about.Store(found)
-	return found, nil
+	if known == nil {
+		return nil, last.err
+	}
+	return known, nil
 }
 
 func (p *Provider) ask(ctx context.Context) (*metadata, error) {
