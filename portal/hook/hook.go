@@ -35,7 +35,7 @@ type Config struct {
 
 // Defaults give an application a day to come back.
 func Defaults() Config {
-	return Config{Timeout: 10 * time.Second, Retry: 5 * time.Second, Keep: 24 * time.Hour, Waiting: 10_000}
+	return Config{Timeout: 5 * time.Second, Retry: 5 * time.Second, Keep: 24 * time.Hour, Waiting: 10_000}
 }
 
 // Types of what is told.
