@@ -28,12 +28,12 @@ func TestTheEndpointIsToldOfTheEnd(t *testing.T) {
 	e := newEndpoint()
 	ticket := b.Open("c1", "a", e)
 	c := b.greeted(t, ticket)
-	e.mu.Lock()
-	own := e.conn
-	e.mu.Unlock()
 	c.send(`{"colibriClass":"LastNChangedEvent","lastN":5}`)
 	e.expect(t, LastNChangedEvent{5})
 	after := time.Now()
+	e.mu.Lock()
+	own := e.conn // the endpoint has it before the first message, the client is greeted before that
+	e.mu.Unlock()
 	time.Sleep(50 * time.Millisecond)
 	c.ws.Close(websocket.StatusNormalClosure, "")
 	if end := e.expectClosed(t, 1); end.conn != own || end.arrived.After(after) || after.Sub(end.arrived) > 5*time.Second {
