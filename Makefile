@@ -26,8 +26,8 @@ bench:
 jitsi: ## the real Jitsi client: LJM_JS=FILE is lib-jitsi-meet.min.js of a Jitsi Meet installation
 	LJM_JS=$(LJM_JS) PARLEY_PEERS=all go test -count=1 -v -timeout 15m ./internal/blackbox/jitsi
 
-dino: ## Debian's Dino calls a room: what make test installs, pulseaudio and gstreamer1.0-plugins-good have to be there; DINO_SHOT=FILE keeps a picture
-	DINO=1 PARLEY_PEERS=all go test -count=1 -v -timeout 10m -run TestDinoCallsARoom ./internal/blackbox/calls
+dino: ## Debian's Dino calls a room, which make test has too; what that installs has to be there; DINO_SHOT=FILE keeps a picture
+	PARLEY_PEERS=all go test -count=1 -v -timeout 10m -run TestDinoCallsARoom ./internal/blackbox/calls
 
 gajim: ## Debian's Gajim with its windows, which make test has too: gajim, xvfb, dbus-daemon, imagemagick have to be there
 	PARLEY_PEERS=all go test -count=1 -v -timeout 10m -run TestGajim ./internal/blackbox/clients

@@ -42,6 +42,8 @@ var packages = []struct{ name, file string }{
 	{"xclip", "/usr/bin/xclip"},
 	{"sqlite3", "/usr/bin/sqlite3"},
 	{"iproute2", "/usr/sbin/ip"},
+	{"pulseaudio", "/usr/bin/pulseaudio"},
+	{"gstreamer1.0-plugins-good", "/usr/lib/*/gstreamer-1.0/libgstrtp.so"},
 }
 
 // absent are the packages that are not installed. Node.js from another repository brings its own npm, which Debian's

@@ -66,7 +66,7 @@ func NewDino(t testing.TB, password string, others ...string) *Dino {
 	inFar := []string{"nsenter", "-t", pid, "-n", "--"}
 	for _, line := range []string{
 		"ip link add near type veth peer name far", "ip link set far netns " + pid,
-		"ip addr add 10.9.9.2/24 dev near", "ip link set near up",
+		"ip addr add 10.9.9.2/24 dev near", "ip link set near up", "ip route add default via 10.9.9.1", // without one GLib says that there is no network
 		strings.Join(inFar, " ") + " ip addr add 10.9.9.1/24 dev far", strings.Join(inFar, " ") + " ip link set far up",
 		strings.Join(inFar, " ") + " ip link set lo up",
 	} {
