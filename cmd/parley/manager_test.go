@@ -15,18 +15,25 @@ import (
 	"parley/internal/store"
 )
 
-// A server that systemd has started tells it that it serves, that it lives and that it stops, and its bridge says nothing.
-func TestR29TheManagerIsTold(t *testing.T) {
+// managers is a socket such as a manager has, and its name.
+func managers(t *testing.T) (socket *net.UnixConn, name string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "parley-notify-") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
-	if err != nil {
+	name = filepath.Join(dir, "s")
+	if socket, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"}); err != nil {
 		t.Fatal(err)
 	}
-	defer socket.Close()
+	t.Cleanup(func() { socket.Close() })
+	return socket, name
+}
+
+// A server that systemd has started tells it that it serves, that it lives and that it stops, and its bridge says nothing.
+func TestR29TheManagerIsTold(t *testing.T) {
+	socket, name := managers(t)
 	hear := func() string {
 		t.Helper()
 		b := make([]byte, 256)
@@ -37,7 +44,7 @@ func TestR29TheManagerIsTold(t *testing.T) {
 		}
 		return string(b[:n])
 	}
-	p := peertest.StartParley(t, peertest.ParleyOptions{Env: []string{"NOTIFY_SOCKET=" + filepath.Join(dir, "s"), "WATCHDOG_USEC=200000"}})
+	p := peertest.StartParley(t, peertest.ParleyOptions{Env: []string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=200000"}})
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"} {
 		if got := hear(); got != want {
 			t.Errorf("it says %q, want %q", got, want)
@@ -57,15 +64,7 @@ func TestR29TheManagerIsTold(t *testing.T) {
 
 // One that waits for its rooms asks for the time, again and again, and says that it stops when it does.
 func TestV22TheManagerIsAskedForTime(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "s")
-	if len(name) > 100 {
-		t.Skip("the path is too long for a socket")
-	}
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
+	socket, name := managers(t)
 	manager{socket: name}.extend(time.Minute)
 	socket.SetReadDeadline(time.Now().Add(30 * time.Second))
 	b := make([]byte, 256)
