@@ -58,6 +58,9 @@ func built(t *testing.T) (b *builder, image string) {
 	t.Helper()
 	b = &builder{T: t, path: peertest.Need(t, "buildah"), dir: t.TempDir()}
 	if os.Geteuid() != 0 {
+		if peertest.Required("root") {
+			t.Fatal("an image is built by root, and PARLEY_PEERS wants it")
+		}
 		t.Skip("an image is built by root")
 	}
 	binary := peertest.Built(t)
