@@ -23,13 +23,10 @@ import (
 // TestDino: Debian's Dino, with its windows, logs in, finds a contact and what that one wrote in the archive, sends a picture that
 // is pasted, and enters a room and talks there. With DINO_SHOT=FILE the picture of the screen after the upload is kept.
 func TestDino(t *testing.T) {
-	if !peertest.Required("dino") {
-		t.Skip("PARLEY_PEERS does not name dino") // it takes root and some seconds
-	}
-	if !desk.Apart(t) {
+	d := desk.NewDino(t, "secret", "bob")
+	if d == nil {
 		return
 	}
-	d := desk.NewDino(t, "secret", "bob")
 	ann, bob := d.Enter("ann", "secret"), d.Enter("bob", "secret")
 	go keepAlive(t.Context(), bob.Conn)
 	for _, c := range []*peertest.Client{ann, bob} {

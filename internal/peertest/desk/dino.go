@@ -27,9 +27,9 @@ const Domain = "meet.test"
 // apart is set in the process that has networks of its own.
 const apart = "PARLEY_DESK_APART"
 
-// Apart reports that this process has networks and mounts of its own. One that has not runs the test again in one that has, and
+// isolated reports that this process has networks and mounts of its own. One that has not runs the test again in one that has, and
 // passes or fails with it. That needs the right to make namespaces.
-func Apart(t *testing.T) bool {
+func isolated(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(apart) != "" {
 		return true
@@ -44,7 +44,7 @@ func Apart(t *testing.T) bool {
 	return false
 }
 
-// IsApart reports that Apart has started this process, in which a test has a server of its own.
+// IsApart reports that NewDino has started this process, in which a test has a server of its own.
 func IsApart() bool { return os.Getenv(apart) != "" }
 
 // Dino is a desk with what Dino wants around it, and a server with the account ann@meet.test, which is Dino's, and others. The
@@ -56,9 +56,16 @@ type Dino struct {
 	db     string // of Dino
 }
 
-// NewDino makes the desk, in a process that is apart. Password is that of all accounts.
-func NewDino(t testing.TB, password string, others ...string) *Dino {
+// NewDino makes the desk, in a process that is apart: there the test runs again, and where it began nil is returned, when it has passed.
+// Password is that of all accounts. A test that PARLEY_PEERS does not ask for is skipped.
+func NewDino(t *testing.T, password string, others ...string) *Dino {
 	t.Helper()
+	if !peertest.Required("dino") {
+		t.Skip("PARLEY_PEERS does not name dino") // it takes root and some seconds
+	}
+	if !isolated(t) {
+		return nil
+	}
 	d := &Dino{Desk: New(t, "dino-im", "xdotool", "sqlite3", "xclip", "nsenter", "ip", "mount")}
 	far := filepath.Join(d.Dir, "far")
 	d.Start("unshare", "-n", "sh", "-c", "echo $$ >"+far+"; exec sleep 900")
