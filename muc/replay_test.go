@@ -3,6 +3,7 @@ package muc
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -288,6 +289,24 @@ func TestAFocusStanzaIsAcknowledgedWithItsAnswer(t *testing.T) {
 		synctest.Wait()
 		if !done {
 			t.Error("without a room it is never acknowledged")
+		}
+	})
+}
+
+// TestNobodyIsAskedForTheFocus after a kill: it has no session, and no other server has it.
+func TestNobodyIsAskedForTheFocus(t *testing.T) {
+	inJournal(t, func(t *testing.T, w *world, j *tape) {
+		ann := w.client("ann@x/1")
+		w.s.Conference(ann, "r@muc.x", FirstOwns, func(Meeting, *wire.Error) {})
+		synctest.Wait()
+		ann.join("r", "aaaaaaaa")
+		var asked []wire.Addr
+		next, _ := w.again(j.all(), func(a wire.Addr) bool {
+			asked = append(asked, a)
+			return true
+		})
+		if slices.Contains(asked, next.s.focus) || !slices.Contains(asked, wire.Addr("ann@x/1")) || len(next.s.index.rooms(next.s.focus)) != 0 {
+			t.Errorf("asked for %v; the focus is in %v", asked, next.s.index.rooms(next.s.focus))
 		}
 	})
 }

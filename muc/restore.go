@@ -44,6 +44,9 @@ func (s *Service) Replayed() {
 			}
 		}
 		for _, session := range r.sessions {
+			if r.isFocusAddr(session.addr) {
+				continue // it has no session that could have ended, here or at another server
+			}
 			s.index.enter(session.addr, addr, int(^uint(0)>>1))
 			if !s.lives(session.addr) {
 				in.restored.dead = append(in.restored.dead, session.addr)
