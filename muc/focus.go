@@ -138,6 +138,7 @@ func (r *room) unseat(fx *effects) {
 	r.asked.forget(r.focus.addr)
 	r.detach(r.focus.occupant.sessions[0])
 	r.focus = nil
+	r.emptyAt = time.Time{} // who was to come is not waited for any more
 }
 
 // uuid spells 128 random bits as RFC 9562 §5.4 has it.

@@ -311,6 +311,21 @@ func TestNobodyIsAskedForTheFocus(t *testing.T) {
 	})
 }
 
+// TestARoomEndsWithItsFocus when nobody has come: it does not wait for who was to come, with or without a kill.
+func TestARoomEndsWithItsFocus(t *testing.T) {
+	inJournal(t, func(t *testing.T, w *world, j *tape) {
+		ann := w.client("ann@x/1")
+		var seat *Seat
+		w.s.Conference(ann, "r@muc.x", FirstOwns, func(m Meeting, _ *wire.Error) { seat = m.Seat })
+		synctest.Wait()
+		seat.Leave()
+		synctest.Wait()
+		if w.roomState("r@muc.x") != nil {
+			t.Error("the room waits for somebody")
+		}
+	})
+}
+
 // FuzzReplay: no journal brings the rooms down, and one that is taken makes rooms that can be used.
 func FuzzReplay(f *testing.F) {
 	const next = "\xff\xfe\xfd" // between records
