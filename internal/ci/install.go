@@ -87,7 +87,7 @@ func install() (missing []string) {
 		return append(missing, "Node.js: "+err.Error())
 	}
 	const browser = "internal/peertest/browser"
-	if !all(browser+"/node_modules/playwright-core", browser+"/node_modules/converse.js") {
+	if !all(browser+"/node_modules/playwright-core", browser+"/node_modules/converse.js", browser+"/node_modules/strophe.js") {
 		fmt.Println("==> npm ci in", browser)
 		cmd := exec.Command("/usr/bin/npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 		cmd.Dir = browser

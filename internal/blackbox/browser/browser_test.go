@@ -61,7 +61,7 @@ func need(t *testing.T) {
 	}
 	peertest.Need(t, "node")
 	peertest.Need(t, "chromium")
-	for _, module := range []string{"playwright-core", "converse.js"} {
+	for _, module := range []string{"playwright-core", "converse.js", "strophe.js"} {
 		if _, err := os.Stat(filepath.Join(scenarios, "node_modules", module)); err != nil {
 			t.Fatal(module + " is missing: npm ci in internal/peertest/browser")
 		}
@@ -325,6 +325,20 @@ func TestBOSH(t *testing.T) {
 	s.AddUser("ann", "secret")
 	t.Run("guests in a room", func(t *testing.T) { s.run(t, "bosh", "guests") })
 	t.Run("an account", func(t *testing.T) { s.run(t, "bosh", "account") })
+}
+
+// TestStrophe has two people with an application of strophe.js and its plugins become contacts, talk and share a file, from a web server that is not
+// ours; one of them finds the contact and what was said on another machine.
+func TestStrophe(t *testing.T) {
+	s := start(t, "http://127.0.0.1:0")
+	for _, user := range []string{"ann", "bob"} {
+		s.AddUser(user, user+"-password")
+	}
+	_, port, err := net.SplitHostPort(s.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run(t, "strophe", "together", net.JoinHostPort(s.Domain, port))
 }
 
 // TestConverse has two people with converse.js find each other, talk, share a file, meet in a room, and find again what was said while one was

@@ -1,21 +1,10 @@
 // converse.js, whole, as a page that somebody would set up for their server: two people find each other, talk, meet in a room, and
 // one of them comes back to what was said meanwhile.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { newRoom } from './drive.mjs';
+import { site } from './site.mjs';
 
-// The pages come from a web server of their own, as those of clients do that are not the XMPP server's.
-const dist = new URL('./node_modules/converse.js/dist/', import.meta.url);
-const types = { html: 'text/html', js: 'text/javascript', css: 'text/css', json: 'application/json', wasm: 'application/wasm', svg: 'image/svg+xml' };
-const web = createServer(async (request, response) => {
-	const { pathname } = new URL(request.url, 'http://localhost');
-	const body = pathname === '/' ? '<!doctype html><link rel="stylesheet" href="/converse.min.css"><body>' : await readFile(new URL('.' + pathname, dist)).catch(() => null);
-	response.writeHead(body === null ? 404 : 200, { 'Content-Type': types[/\w*$/.exec(pathname)[0] || 'html'] ?? 'application/octet-stream' }).end(body);
-});
-await new Promise((done) => web.listen(0, '127.0.0.1', done));
-web.unref();
-const origin = `http://127.0.0.1:${web.address().port}`;
+const origin = await site(new URL('./node_modules/converse.js/dist/', import.meta.url), '<!doctype html><link rel="stylesheet" href="/converse.min.css"><body>');
 const server = new URL(process.env.PARLEY_PAGE).host;
 
 // A window with converse.js that knows one door of the server.
