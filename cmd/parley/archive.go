@@ -24,6 +24,7 @@ func (s *server) serveArchives(ctx context.Context) error {
 		s.host.HandleIQ(payload, archive.NS, a.Handle)
 	}
 	s.host.AnnounceAccount(archive.Features)
+	s.host.Announce(archive.HostFeatures)
 	s.rooms.SetArchive(archive.NewRooms(s.store, s.recorder))
 	s.group.Go(func() { a.Run(s.stopping) })
 	return nil

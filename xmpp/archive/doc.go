@@ -38,6 +38,10 @@ const (
 // Features are what an address with an archive says of itself (XEP-0313 §7, XEP-0424 §2).
 var Features = []string{NS, NSExtended, NSGroupchat, "urn:xmpp:sid:0", NSRetract}
 
+// HostFeatures are what the accounts' server says of itself. The specification has clients ask the account, but some ask the
+// server alone (profanity 0.13), which therefore answers for the account of whoever asks it.
+var HostFeatures = []string{NS, NSExtended, NSGroupchat}
+
 // Config says what is archived and for how long.
 type Config struct {
 	Enabled  bool                `help:"messages of accounts are archived, and archives of accounts and persistent rooms can be read (XEP-0313)"`

@@ -48,6 +48,8 @@ func readQuery(e wire.Elem) (q query, why *wire.Error) {
 			why = q.readForm(c)
 		case c.Is("flip-page", NS):
 			q.flip = true
+		case string(c.NS()) == NS: // profanity 0.13 has the <after/> of its page here; without it, the first page would come again
+			return q, errUnknownElement
 		}
 	}
 	for it := e.Children(); it.Next() && why == nil; {
@@ -182,12 +184,13 @@ func bad(text string) *wire.Error {
 }
 
 var (
-	errMalformed    = &wire.Error{Type: mstanza.Modify, Condition: mstanza.JIDMalformed, Text: "an address is malformed"}
-	errUnknownField = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.FeatureNotImplemented, Text: "a field of the form is not known here"}
-	errNoIndex      = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.FeatureNotImplemented, Text: "pages are asked for by what they are after or before"}
-	errNoNode       = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.FeatureNotImplemented, Text: "nodes have no archive here"}
-	errNotFound     = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.ItemNotFound, Text: "a message that the query names is not in the archive"}
-	errUnavailable  = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.ServiceUnavailable}
-	errBusy         = &wire.Error{Type: mstanza.Wait, Condition: mstanza.ResourceConstraint, Text: "too many requests wait"}
-	errStore        = &wire.Error{Type: mstanza.Wait, Condition: mstanza.InternalServerError}
+	errMalformed      = &wire.Error{Type: mstanza.Modify, Condition: mstanza.JIDMalformed, Text: "an address is malformed"}
+	errUnknownField   = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.FeatureNotImplemented, Text: "a field of the form is not known here"}
+	errUnknownElement = &wire.Error{Type: mstanza.Modify, Condition: mstanza.BadRequest, Text: "an element of the query is not known here"}
+	errNoIndex        = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.FeatureNotImplemented, Text: "pages are asked for by what they are after or before"}
+	errNoNode         = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.FeatureNotImplemented, Text: "nodes have no archive here"}
+	errNotFound       = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.ItemNotFound, Text: "a message that the query names is not in the archive"}
+	errUnavailable    = &wire.Error{Type: mstanza.Cancel, Condition: mstanza.ServiceUnavailable}
+	errBusy           = &wire.Error{Type: mstanza.Wait, Condition: mstanza.ResourceConstraint, Text: "too many requests wait"}
+	errStore          = &wire.Error{Type: mstanza.Wait, Condition: mstanza.InternalServerError}
 )

@@ -39,6 +39,8 @@ func TestQueriesThatAreRefused(t *testing.T) {
 		{"a page by its number", rsm("<index>0</index>"), "feature-not-implemented"},
 		{"a page of a size that is none", rsm("<max>many</max>"), "bad-request"},
 		{"a page of a negative size", rsm("<max>-1</max>"), "bad-request"},
+		{"what a page is after, outside of it", "<after>" + unknown + "</after>", "bad-request"},
+		{"an unknown element of the namespace", "<with>a@x</with>", "bad-request"},
 		{"two pages", rsm("<max>1</max>") + rsm("<max>2</max>"), "bad-request"},
 		{"too many pages in one", rsm(strings.Repeat("<after>"+unknown+"</after>", mostIDs+1)), "bad-request"},
 	} {

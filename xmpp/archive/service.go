@@ -62,12 +62,14 @@ func New(ctx context.Context, config Config, st Store, accounts Accounts, rec *e
 }
 
 // Handle answers a request with one of the payloads <query/>, <metadata/> and <prefs/> of the namespace NS, to the sender's own
-// account. Its answer comes from the account's goroutine, behind whatever the account sent or was sent before.
+// account. Its answer comes from the account's goroutine, behind whatever the account sent or was sent before. What is asked of
+// the sender's own server is asked of the account too: clients that look for an archive there, and not at the account, find it.
 func (s *Service) Handle(b *wire.Batch, from route.Sender, p *wire.Packet) {
 	account := from.Addr().Bare()
 	to, err := wire.ParseRawAddr(p.To())
-	if p.HasTo() && (err != nil || to != account) || from.Guest() {
-		route.Refuse(b, from, p, to, errUnavailable) // the server has no archive, nor has a guest
+	own := err == nil && (to == account || to == wire.Addr(account.Domain()))
+	if p.HasTo() && !own || from.Guest() {
+		route.Refuse(b, from, p, to, errUnavailable) // a guest has no archive
 		return
 	}
 	request := p.Clone()

@@ -284,7 +284,9 @@ func TestWhoMayAsk(t *testing.T) {
 		{"oneself", client{addr: "romeo@x.net/any"}, "", true},
 		{"oneself, by address", client{addr: "romeo@x.net/any"}, " to='romeo@x.net'", true},
 		{"oneself, in another spelling", client{addr: "romeo@x.net/any"}, " to='ROMEO@x.net'", true},
-		{"the server", client{addr: "romeo@x.net/any"}, " to='x.net'", false},
+		{"one's own server", client{addr: "romeo@x.net/any"}, " to='x.net'", true},
+		{"another server", client{addr: "romeo@x.net/any"}, " to='y.net'", false},
+		{"this server, from another one", client{addr: "romeo@y.net/any"}, " to='x.net'", false},
 		{"somebody else", client{addr: "juliet@x.net/any"}, " to='romeo@x.net'", false},
 		{"a malformed address", client{addr: "juliet@x.net/any"}, " to='a@b@c'", false},
 		{"an empty address", client{addr: "romeo@x.net/any"}, " to=''", false},
@@ -310,6 +312,8 @@ func TestAnswersToWhomTheRequestWasSent(t *testing.T) {
 	w, romeo, _ := small(t)
 	w.s.Handle(nil, romeo, packet(t, "<iq type='set' id='q' to='romeo@x.net'><query xmlns='urn:xmpp:mam:2'/></iq>"))
 	holds(t, romeo.got[5], "<iq to='romeo@x.net/orchard' from='romeo@x.net' id='q' type='result'>")
+	w.s.Handle(nil, romeo, packet(t, "<iq type='set' id='q' to='x.net'><query xmlns='urn:xmpp:mam:2'/></iq>"))
+	holds(t, romeo.got[11], "<iq to='romeo@x.net/orchard' from='x.net' id='q' type='result'>")
 }
 
 func TestTooManyRequests(t *testing.T) {

@@ -149,23 +149,29 @@ func TestHR9ArchiveOfAccounts(t *testing.T) {
 		wants(t, messages[0], "from='bob@localhost'", "<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='",
 			"<message xmlns='jabber:client' to='bob@localhost' from='"+ann.JID+"' ")
 
-		// Nobody else asks: neither another account nor a guest, nor is the server an archive.
+		// Nobody else asks: neither another account nor a guest.
 		eve, guest := login(t, server, "eve", "e"), login(t, server, "", "")
 		for _, c := range []struct {
 			who *peertest.Client
 			to  string
-		}{{eve, "ann@localhost"}, {eve, "nobody@localhost"}, {eve, "localhost"}, {guest, ""}, {guest, "ann@localhost"}} {
+		}{{eve, "ann@localhost"}, {eve, "nobody@localhost"}, {guest, "localhost"}, {guest, ""}, {guest, "ann@localhost"}} {
 			messages, answer := query(c.who, c.to, "")
 			if len(messages) > 0 || !strings.Contains(answer, "type='error'") {
 				t.Errorf("%s asks %q: %q %s", c.who.JID, c.to, messages, answer)
 			}
 		}
-		messages, fin = query(eve, "", "")
-		if len(messages) > 0 || !strings.Contains(fin, " complete='true'") {
-			t.Errorf("eve's own archive: %q %s", messages, fin)
+		for _, to := range []string{"", "localhost"} { // the server answers for who asks it
+			messages, fin = query(eve, to, "")
+			if len(messages) > 0 || !strings.Contains(fin, " complete='true'") {
+				t.Errorf("eve's own archive, asked of %q: %q %s", to, messages, fin)
+			}
+		}
+		messages, fin = query(ann, "localhost", form("with", "bob@localhost"))
+		if got := bodies(messages); got != "one two three" || !strings.Contains(fin, " from='localhost'") {
+			t.Errorf("of the server ann gets %q %s", got, fin)
 		}
 
-		for _, c := range []struct{ to, want string }{{"", "var='urn:xmpp:mam:2'"}, {"", "var='urn:xmpp:mam:2#extended'"}, {"ann@localhost", "var='urn:xmpp:mam:2#groupchat-field'"}} {
+		for _, c := range []struct{ to, want string }{{"", "var='urn:xmpp:mam:2'"}, {"", "var='urn:xmpp:mam:2#extended'"}, {"ann@localhost", "var='urn:xmpp:mam:2#groupchat-field'"}, {"localhost", "var='urn:xmpp:mam:2'"}} {
 			to := ""
 			if c.to != "" {
 				to = " to='" + c.to + "'"
