@@ -4,19 +4,27 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/xml"
+	"io"
 	"net"
+	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"mellium.im/sasl"
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/disco"
+	"mellium.im/xmpp/disco/info"
+	"mellium.im/xmpp/disco/items"
 	"mellium.im/xmpp/history"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/muc"
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/roster"
 	"mellium.im/xmpp/stanza"
+	"mellium.im/xmpp/upload"
 
 	"parley/internal/peertest"
 )
@@ -76,8 +84,49 @@ func (p *person) say(ctx context.Context, t *testing.T, to jid.JID, kind stanza.
 	}
 }
 
-// TestMellium: two sessions of the Go library log in with channel binding, become contacts, talk, meet in a room, and read the
-// archive.
+// share finds the service for files, uploads one and returns its address.
+func (p *person) share(ctx context.Context, t *testing.T, name, content string) string {
+	t.Helper()
+	var services []jid.JID
+	list := disco.FetchItems(ctx, items.Item{JID: p.addr.Domain()}, p.Session)
+	for list.Next() {
+		services = append(services, list.Item().JID)
+	}
+	if err := list.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range services {
+		about, err := disco.GetInfo(ctx, "", service, p.Session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(about.Features, func(f info.Feature) bool { return f.Var == upload.NS }) {
+			continue
+		}
+		slot, err := upload.GetSlot(ctx, upload.File{Name: name, Size: len(content), Type: "image/png"}, service, p.Session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put, err := slot.Put(ctx, strings.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(put)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusCreated {
+			t.Fatalf("PUT: %s", res.Status)
+		}
+		return slot.GetURL.String()
+	}
+	t.Fatalf("none of %v takes files", services)
+	return ""
+}
+
+// TestMellium: two sessions of the Go library log in with channel binding, become contacts, talk, share a file, meet in a room, and
+// read the archive.
 func TestMellium(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -132,17 +181,30 @@ func TestMellium(t *testing.T) {
 		send(pair[1], stanza.SubscribedPresence, pair[0].addr.Bare())
 		hears(pair[0], stanza.SubscribedPresence, pair[1].addr)
 	}
-	items := roster.Fetch(ctx, ann.Session)
+	known := roster.Fetch(ctx, ann.Session)
 	var contacts []roster.Item
-	for items.Next() {
-		contacts = append(contacts, items.Item())
+	for known.Next() {
+		contacts = append(contacts, known.Item())
 	}
-	if err := items.Close(); err != nil || len(contacts) != 1 || contacts[0].Subscription != "both" {
+	if err := known.Close(); err != nil || len(contacts) != 1 || contacts[0].Subscription != "both" {
 		t.Fatalf("the roster is %v, %v", contacts, err)
 	}
 
 	ann.say(ctx, t, bob.addr.Bare(), stanza.ChatMessage, "first words")
 	reads(bob, "first words")
+
+	content := "\x89PNG\r\n\x1a\n" + strings.Repeat("rose", 10_000)
+	link := ann.share(ctx, t, "a red rose.png", content)
+	ann.say(ctx, t, bob.addr.Bare(), stanza.ChatMessage, link)
+	reads(bob, link)
+	res, err := http.Get(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got, err := io.ReadAll(res.Body); err != nil || string(got) != content || res.Header.Get("Content-Type") != "image/png" {
+		t.Errorf("%s: %s %v, %d bytes, %v", link, res.Status, res.Header, len(got), err)
+	}
 
 	room := jid.MustParse("coven@muc.localhost")
 	for i, p := range people {
@@ -174,7 +236,7 @@ func TestMellium(t *testing.T) {
 	for found.Next() {
 		n++
 	}
-	if err := found.Close(); err != nil || n != 1 || !found.Result().Complete {
+	if err := found.Close(); err != nil || n != 2 || !found.Result().Complete {
 		t.Fatalf("the archive has %d messages, %+v, %v", n, found.Result(), err)
 	}
 }
