@@ -15,14 +15,15 @@ import (
 
 // screen is a terminal of tmux with a program in it. Unlike terminal it shows what a person would see.
 type screen struct {
-	t    *testing.T
-	tmux []string
+	t      *testing.T
+	tmux   []string
+	prompt string // what is before a line that is typed
 }
 
-// openScreen starts a program as somebody who is not root, with a home of its own, which is returned to be filled before.
+// openScreen starts a program as somebody who is not root, with a home of its own.
 func openScreen(t *testing.T, home string, args ...string) *screen {
 	t.Helper()
-	x := &screen{t, []string{peertest.Need(t, "tmux"), "-S", filepath.Join(t.TempDir(), "tmux"), "-f", "/dev/null"}}
+	x := &screen{t: t, tmux: []string{peertest.Need(t, "tmux"), "-S", filepath.Join(t.TempDir(), "tmux"), "-f", "/dev/null"}}
 	env := []string{"env", "HOME=" + home, "XDG_CONFIG_HOME=" + home + "/config", "XDG_DATA_HOME=" + home + "/data", "XDG_CACHE_HOME=" + home + "/cache", "LC_ALL=C.UTF-8"}
 	if os.Geteuid() == 0 {
 		if out, err := exec.Command("chown", "-R", "nobody", home).CombinedOutput(); err != nil {
@@ -56,7 +57,7 @@ func (x *screen) line(text string) {
 	x.t.Helper()
 	for i, part := range []string{text[:1], text[1:]} {
 		x.do("send-keys", "-l", part)
-		for until := time.Now().Add(time.Minute); !strings.Contains(x.lastLine(), "│"+text[:1+i*len(part)]); time.Sleep(20 * time.Millisecond) {
+		for until := time.Now().Add(time.Minute); !strings.Contains(x.lastLine(), x.prompt+text[:1+i*len(part)]); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(until) {
 				x.t.Fatalf("%q is not in the last line", text)
 			}
@@ -106,9 +107,19 @@ func homeOf(t *testing.T) string {
 	return dir
 }
 
-func startPoezio(t *testing.T, server *peertest.Parley, user string) *screen {
+// nameService is a plugin of poezio such as somebody has in the folder for own ones. slixmpp's search for the service fails on Python 3.11.
+const nameService = `from poezio.plugin import BasePlugin
+from slixmpp import JID
+
+class Plugin(BasePlugin):
+    def init(self):
+        self.core.xmpp["xep_0363"].upload_service = JID("upload.localhost")
+`
+
+// startPoezio starts poezio in a home, which is returned to be filled before.
+func startPoezio(t *testing.T, server *peertest.Parley, user, home string) *screen {
 	t.Helper()
-	program, home := peertest.Need(t, "poezio"), homeOf(t)
+	program := peertest.Need(t, "poezio")
 	host, port, err := net.SplitHostPort(server.XMPP)
 	if err != nil {
 		t.Fatal(err)
@@ -118,26 +129,37 @@ func startPoezio(t *testing.T, server *peertest.Parley, user string) *screen {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"cert.pem": string(certificate),
+		"cert.pem":         string(certificate),
+		"plugins/where.py": nameService,
 		"poezio.cfg": fmt.Sprintf("[Poezio]\njid = %s@localhost/poezio\npassword = %s-password\ncustom_host = %s\ncustom_port = %s\nca_cert_path = %s/cert.pem\n"+
-			"rooms =\ndefault_nick = %s\nuse_log = false\ncreate_gaps = false\n", user, user, host, port, home, user),
+			"rooms =\ndefault_nick = %s\nuse_log = false\ncreate_gaps = false\nplugins_dir = %s/plugins\nplugins_autoload = where:upload\n", user, user, host, port, home, user, home),
 	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(home, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return openScreen(t, home, program, "-f", home+"/poezio.cfg")
+	x := openScreen(t, home, program, "-f", home+"/poezio.cfg")
+	x.prompt = "│"
+	return x
 }
 
-// TestPoezio: two people at terminals become contacts, talk, meet in a room; one comes back on another machine, and reads what was
-// said.
+// TestPoezio: two people at terminals become contacts, talk, share a file, meet in a room; one comes back on another machine, and
+// reads what was said.
 func TestPoezio(t *testing.T) {
 	peertest.Need(t, "poezio")
 	server := peertest.StartParley(t, peertest.ParleyOptions{})
 	for _, user := range []string{"ann", "bob"} {
 		server.AddUser(user, user+"-password")
 	}
-	ann, bob := startPoezio(t, server, "ann"), startPoezio(t, server, "bob")
+	home := homeOf(t)
+	content := strings.Repeat("a rose is a rose, ", 1000)
+	if err := os.WriteFile(filepath.Join(home, "rose.txt"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ann, bob := startPoezio(t, server, "ann", home), startPoezio(t, server, "bob", homeOf(t))
 	ann.sees("Authentication success", "Your JID is ann@localhost/")
 	bob.sees("Authentication success")
 
@@ -152,6 +174,9 @@ func TestPoezio(t *testing.T) {
 	for _, x := range []*screen{ann, bob} {
 		x.sees("first-words", "an-answer")
 	}
+	ann.line("/upload " + home + "/rose.txt")
+	bob.sees("/rose.txt")
+	fetches(t, server, bob.text(), content)
 
 	ann.line("/join coven@muc.localhost/ann")
 	ann.sees("The room has been created")
@@ -173,7 +198,7 @@ func TestPoezio(t *testing.T) {
 	ann.sees("answer-in-the-room")
 
 	bob.line("/quit")
-	again := startPoezio(t, server, "bob")
+	again := startPoezio(t, server, "bob", homeOf(t))
 	again.sees("Authentication success")
 	again.line("/message ann@localhost back-again")
 	again.sees("first-words", "an-answer", "back-again")

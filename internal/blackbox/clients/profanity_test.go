@@ -32,16 +32,17 @@ func (x *terminal) Write(p []byte) (int, error) {
 	return x.seen.Write(p)
 }
 
-func startProfanity(t *testing.T, server *peertest.Parley, user, password string) *terminal {
+// settleProfanity fills a home for somebody whose machine is called so.
+func settleProfanity(t *testing.T, server *peertest.Parley, home, user, machine string) {
 	t.Helper()
-	program, python := peertest.Need(t, "profanity"), peertest.NeedPython(t, "pty")
-	home := t.TempDir()
 	host, port, err := net.SplitHostPort(server.XMPP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write := func(name, text string) {
-		t.Helper()
+	for name, text := range map[string]string{
+		"data/profanity/accounts": fmt.Sprintf("[me]\nenabled=true\njid=%s@localhost\npassword=%s-password\nserver=%s\nport=%s\ntls.policy=trust\nresource=%s\nmuc.nick=%s\n", user, user, host, port, machine, user),
+		"config/profanity/profrc": "[ui]\nsplash=false\ntime.console=off\ntime.chat=off\ntime.muc=off\n[chatstates]\nenabled=false\n",
+	} {
 		path := filepath.Join(home, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -50,8 +51,13 @@ func startProfanity(t *testing.T, server *peertest.Parley, user, password string
 			t.Fatal(err)
 		}
 	}
-	write("data/profanity/accounts", fmt.Sprintf("[me]\nenabled=true\njid=%s@localhost\npassword=%s\nserver=%s\nport=%s\ntls.policy=trust\nresource=prof\nmuc.nick=%s\n", user, password, host, port, user))
-	write("config/profanity/profrc", "[ui]\nsplash=false\ntime.console=off\ntime.chat=off\ntime.muc=off\n[chatstates]\nenabled=false\n")
+}
+
+func startProfanity(t *testing.T, server *peertest.Parley, user string) *terminal {
+	t.Helper()
+	program, python := peertest.Need(t, "profanity"), peertest.NeedPython(t, "pty")
+	home := t.TempDir()
+	settleProfanity(t, server, home, user, "prof")
 	x := &terminal{t: t}
 	cmd := exec.Command(python, "testdata/profanity.py", program, "-a", "me")
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home+"/config", "XDG_DATA_HOME="+home+"/data", "LC_ALL=C.UTF-8")
@@ -126,13 +132,30 @@ func (x *terminal) matches(r *regexp.Regexp) {
 	}
 }
 
+var linkToRose = regexp.MustCompile(`https?://[^ \n]*/upload/[^ \n]*/rose\.txt`)
+
+// fetches fetches the file to which a link is among what somebody sees.
+func fetches(t *testing.T, server *peertest.Parley, seen, content string) {
+	t.Helper()
+	link := linkToRose.FindString(seen)
+	web := http.Client{Transport: &http.Transport{TLSClientConfig: server.TLS()}}
+	res, err := web.Get(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK || string(got) != content {
+		t.Errorf("%s: %s, %d bytes of the file, %v", link, res.Status, len(got), err)
+	}
+}
+
 // TestProfanity: two people at terminals log in over STARTTLS, chat, send a file, meet in a room, and one promotes the other.
 func TestProfanity(t *testing.T) {
 	server := peertest.StartParley(t, peertest.ParleyOptions{})
 	for _, user := range []string{"ann", "bob"} {
 		server.AddUser(user, user+"-password")
 	}
-	ann, bob := startProfanity(t, server, "ann", "ann-password"), startProfanity(t, server, "bob", "bob-password")
+	ann, bob := startProfanity(t, server, "ann"), startProfanity(t, server, "bob")
 	ann.sees("logged in successfully")
 	bob.sees("logged in successfully")
 	ann.line("/msg bob@localhost first-words")
@@ -145,17 +168,8 @@ func TestProfanity(t *testing.T) {
 		t.Fatal(err)
 	}
 	ann.line("/sendfile %s", rose)
-	link := regexp.MustCompile(`https?://[^ \n]*/upload/[^ \n]*/rose\.txt`)
-	bob.matches(link)
-	web := http.Client{Transport: &http.Transport{TLSClientConfig: server.TLS()}}
-	res, err := web.Get(link.FindString(bob.text()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if got, err := io.ReadAll(res.Body); err != nil || string(got) != content {
-		t.Errorf("%s, %d bytes of the file, %v", res.Status, len(got), err)
-	}
+	bob.matches(linkToRose)
+	fetches(t, server, bob.text(), content)
 
 	ann.line("/join room@muc.localhost")
 	ann.sees("requires configuration")
