@@ -22,9 +22,10 @@ func (r *room) isFocusAddr(a wire.Addr) bool { return r.focus != nil && r.focus.
 // Meeting is what a conference request finds or makes.
 type Meeting struct {
 	Seat    *Seat
-	ID      string    // unique, for as long as the room is in memory
-	Created time.Time // of the room
-	Born    bool      // by this request
+	ID      string     // unique, for as long as the room is in memory
+	Created time.Time  // of the room
+	Born    bool       // by this request
+	Others  []Occupant // who were there before the focus, if this request has brought it
 }
 
 const (
@@ -63,6 +64,9 @@ func (r *room) meet(in *input, focusAddr wire.Addr, rule OwnerRule, fx *effects)
 		r.notes.head = true
 	}
 	if r.focus == nil {
+		for _, o := range r.occupants {
+			m.Others = append(m.Others, r.portrait(o))
+		}
 		r.seat(focusAddr, in, fx)
 	}
 	if r.field(fieldMeeting) == "" {
