@@ -129,7 +129,7 @@ func Default() Config {
 		},
 		Log:  Log{Format: "text"},
 		HTTP: portal.Defaults(), API: api.Defaults(), OIDC: oidc.Defaults(), Hooks: hook.Defaults(),
-		C2S: c2s.Defaults(), Auth: auth.DefaultConfig(), Accounts: im.DefaultLimits(), Pubsub: pubsub.DefaultLimits, Archive: archive.DefaultConfig(), Upload: upload.DefaultConfig(), Push: push.DefaultConfig(), Register: register.Defaults(), Invite: invite.Defaults(), Federation: s2s.Defaults(), Records: records.Defaults(), Alerts: alert.Defaults(), Rooms: roomDefaults(), Focus: focus.Config{Owners: "first"}, Roomserver: roomserver.Defaults(), Apprtc: apprtc.Defaults(), Token: token.DefaultConfig(),
+		C2S: c2s.Defaults(), Auth: auth.DefaultConfig(), Accounts: im.DefaultLimits(), Pubsub: pubsub.DefaultLimits, Archive: archive.DefaultConfig(), Upload: upload.DefaultConfig(), Push: push.DefaultConfig(), Register: register.Defaults(), Invite: invite.Defaults(), Federation: s2s.Defaults(), Records: records.Defaults(), Alerts: alert.Defaults(), Rooms: roomDefaults(), Focus: focus.Config{Owners: "first", Muji: true}, Roomserver: roomserver.Defaults(), Apprtc: apprtc.Defaults(), Token: token.DefaultConfig(),
 		Media:  Media{TCP: true},
 		TURN:   turnDefaults(),
 		ICE:    ICE{TTL: time.Hour},

@@ -35,6 +35,9 @@ type call struct {
 	by     time.Time      // when it is to be answered; zero once it was, or its occupant has not come yet
 	mesh   *mesh          // nil: its client knows sessions of more than two
 	raised []*uplink      // further sessions in which the client sends
+	peer   wire.Addr      // of the participant of the room's Muji conference whose session it is; "": it is none of that
+	sid    string         // of that session
+	over   bool           // the caller was told that it is
 	feeding
 }
 
@@ -216,6 +219,9 @@ func (c *conference) reserve(owner string) uint32 {
 
 func (c *conference) newCall(occupant wire.Addr, o *Offer, to Caller) *call {
 	k := &call{addr: occupant, caller: to, client: o.client(), voices: c.newVoices(), feeding: feeding{names: o.names, bundles: o.bundles}}
+	if o.Muji != nil {
+		k.peer, k.sid = o.Muji.Peer, o.Muji.SID
+	}
 	for _, p := range o.parts {
 		k.parts = append(k.parts, &part{proposal: p})
 	}

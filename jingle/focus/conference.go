@@ -57,6 +57,7 @@ type conference struct {
 
 	ledger ledger
 	talk   talk
+	muji   muji
 
 	// What follows belongs to Focus.step.
 	mu        sync.Mutex            // guards all of the conference
@@ -107,13 +108,18 @@ func (c *conference) occurred(e muc.Event, now time.Time) {
 	switch e := e.(type) {
 	case muc.OccupantJoined:
 		c.put(&e.Occupant)
+		c.mujied(&e.Occupant)
 	case muc.OccupantChanged:
 		c.put(&e.Occupant)
+		c.mujied(&e.Occupant)
 	case muc.OccupantRenamed:
 		c.leave(e.Old)
 		c.put(&e.Occupant)
+		c.muji.rename(e.Old, e.Nick)
+		c.mujied(&e.Occupant)
 	case muc.OccupantLeft:
 		c.leave(e.Nick)
+		c.muji.leave(e.Nick)
 	case muc.FocusStanza:
 		c.stanza(e, now)
 	}
@@ -227,9 +233,14 @@ func (c *conference) settle(now time.Time) {
 		c.raise(m, now)
 		c.feed(m, now)
 	}
+	c.muji.advance(c, now)
 	if p := c.presence(); p != c.shown {
 		c.shown = p
 		c.emit(present{[]byte(p)})
+	}
+	if c.muji.fence {
+		c.muji.fence = false
+		c.emit(mujiFence{c.muji.shown})
 	}
 	if c.changed {
 		c.emit(apply{c.wish()})
@@ -239,6 +250,9 @@ func (c *conference) settle(now time.Time) {
 // deadline returns when settle wants to be called again, zero for never.
 func (c *conference) deadline() time.Time {
 	next := c.aloneTill
+	if t := c.muji.deadline(); !t.IsZero() && (next.IsZero() || t.Before(next)) {
+		next = t
+	}
 	if !c.adoptBy.IsZero() && (next.IsZero() || c.adoptBy.Before(next)) {
 		next = c.adoptBy
 	}
@@ -261,6 +275,10 @@ func (c *conference) wish() api.Conference {
 		switch m.stage {
 		case waiting, offered, active:
 			if m.call != nil {
+				if m.call.peer != "" {
+					w.Endpoints = append(w.Endpoints, restrict(m.endpoints(), c.brings())...)
+					continue
+				}
 				w.Endpoints = append(w.Endpoints, m.endpoints()...)
 				continue
 			}
@@ -298,5 +316,5 @@ func (c *conference) presence() string {
 	if c.gate >= SFU && !c.bridged() {
 		p = append(p, "<bridgeNotAvailable xmlns='"+NSFocus+"'/>"...)
 	}
-	return string(p)
+	return string(append(p, c.muji.presence()...))
 }

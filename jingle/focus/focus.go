@@ -34,6 +34,7 @@ type Config struct {
 	Address string   `help:"full address under which rooms list the focus, default focus@auth.DOMAIN/focus"`
 	Rooms   string   `help:"domain of the rooms, default muc.DOMAIN"`
 	Owners  string   `help:"who becomes owner of a conference's room: first (the first person), account (the first who logged in), all, nobody"`
+	Muji    bool     `help:"in rooms in which everybody may know the others' addresses the focus takes part in Muji conferences (XEP-0272), as one participant that stands for all who do not speak Muji"`
 	Origins []string `help:"origins of web pages that may send conference requests by HTTP, besides the server's own"`
 }
 
@@ -61,6 +62,9 @@ type Focus struct {
 	caps     capsCache
 	draining atomic.Bool     // the bridge says so
 	watcher  func(CallEvent) // nil: none
+
+	muji       Muji // nil: the focus takes no part in Muji conferences
+	mujiDomain string
 
 	mu          sync.Mutex // guards what follows; held for no call to the outside, and for none to a conference
 	conferences map[wire.Addr]*conference

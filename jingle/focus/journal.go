@@ -50,6 +50,7 @@ type savedConference struct {
 	VideoSSRC uint32
 	Revision  uint64
 	IQs       uint64
+	Muji      string `json:",omitempty"` // sessions
 }
 
 // savedMember is a member with its session.
@@ -203,7 +204,7 @@ func (c *conference) record() {
 func (c *conference) saved() savedConference {
 	return savedConference{Room: c.room, Created: c.created, Channels: c.channels, Red: c.red, Open: c.open, Alone: c.aloneTill,
 		There: c.bridged(), Serving: c.serving, Region: c.region, Version: c.version, Sessions: c.sessions,
-		AudioSSRC: c.audioSSRC, VideoSSRC: c.videoSSRC, Revision: c.revision, IQs: c.iqs}
+		AudioSSRC: c.audioSSRC, VideoSSRC: c.videoSSRC, Revision: c.revision, IQs: c.iqs, Muji: c.mujiSaved()}
 }
 
 func (m *member) saved() *savedMember {

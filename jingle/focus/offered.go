@@ -12,9 +12,10 @@ import (
 // Offer is what a client that calls a room has offered (XEP-0166, 0167, 0176, 0320), as far as the bridge can take part: Opus, and
 // one codec of video, or every one. It does not change.
 type Offer struct {
-	Video   string // the codec of video that the client is to send, in lower case; "" without video
-	Screen  bool   // the video is a screen (XEP-0507)
-	OneWay  bool   // the client wants nothing in this session (XEP-0521 §5)
+	Video   string       // the codec of video that the client is to send, in lower case; "" without video
+	Screen  bool         // the video is a screen (XEP-0507)
+	OneWay  bool         // the client wants nothing in this session (XEP-0521 §5)
+	Muji    *MujiSession // whose session it is; nil: it is none of a Muji conference's
 	parts   []proposal
 	names   map[string]string // of the contents, by medium
 	bundles bool              // the client puts several contents on one transport

@@ -43,6 +43,7 @@ func (f *Focus) replay(e entry, b []byte) error {
 	c := f.replayed[e.Meeting]
 	if c == nil && e.Conference != nil {
 		c = &conference{meeting: e.Meeting, random: digits, caps: &f.caps, senders: defaultSenders, restoring: true}
+		c.muji.begin(f.mujiDomain)
 		if f.replayed == nil {
 			f.replayed = make(map[string]*conference)
 		}
@@ -87,6 +88,7 @@ func (c *conference) load(s *savedConference) {
 	c.room, c.created, c.offering = s.Room, s.Created, offering{channels: s.Channels, red: s.Red}
 	c.open, c.aloneTill, c.adopting, c.serving, c.region = s.Open, s.Alone, s.There, s.Serving, s.Region
 	c.version, c.sessions, c.audioSSRC, c.videoSSRC, c.revision, c.iqs = s.Version, s.Sessions, s.AudioSSRC, s.VideoSSRC, s.Revision, s.IQs
+	c.mujiLoad(s.Muji)
 }
 
 func (m *member) load(s *savedMember) error {
@@ -186,6 +188,7 @@ func (f *Focus) restored(e muc.RoomRestored) {
 			c.skip(now)
 			for i := range e.Occupants {
 				c.put(&e.Occupants[i])
+				c.mujied(&e.Occupants[i])
 			}
 		})
 		return
@@ -246,5 +249,7 @@ func (c *conference) resume(e muc.RoomRestored, now time.Time) {
 	}
 	for i := range e.Occupants {
 		c.put(&e.Occupants[i])
+		c.mujied(&e.Occupants[i])
 	}
+	c.mujiResume()
 }

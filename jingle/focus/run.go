@@ -21,10 +21,15 @@ func (f *Focus) opened(m muc.Meeting) {
 		c = newConference(room, m.ID, m.Created, digits)
 		c.caps, c.offering, c.seat = &f.caps, f.offering, m.Seat
 		c.written.on = f.journal != nil
+		c.muji.begin(f.mujiDomain)
 		f.conferences[room], f.byID[m.ID] = c, c
 	}
 	f.mu.Unlock()
-	f.step(c, func(time.Time) {})
+	f.step(c, func(time.Time) {
+		for i := range m.Others {
+			c.mujied(&m.Others[i])
+		}
+	})
 }
 
 func digits(n int) string {
