@@ -13,12 +13,16 @@ func (s *server) takeCalls(f *focus.Focus, rooms string) {
 		return
 	}
 	at := s.cfg.CallsDomain()
-	calls := call.New(call.Config{Domain: at, Rooms: rooms}, f, s.rooms, s.host, s.router, s.recorder)
+	calls := call.New(call.Config{Domain: at, Rooms: rooms, Focus: string(f.Address())}, f, s.rooms, s.host, s.router, s.recorder)
 	s.router.Serve(at, calls)
 	s.router.Serve(rooms, callable{roomsOf(s), calls})
 	s.rooms.Describe(call.Description())
 	s.host.AnnounceItem(wire.Addr(at))
 	s.rooms.Observe(calls.Observe)
+	if s.cfg.Focus.Muji {
+		s.router.Serve(f.Address().Domain(), calls.Door())
+		f.TakeMuji(s.cfg.Domain, calls)
+	}
 }
 
 func roomsOf(s *server) rooms { return rooms{s.rooms} }

@@ -34,6 +34,7 @@ type world struct {
 	s      *Service
 	log    []string                     // what the focus is told
 	done   []func(*wire.Error)          // answers of rooms that wait
+	asked  []func(bool)                 // the same, whether somebody takes part
 	ups    []focus.Caller               // further sessions
 	held   bool                         // the focus does not answer by itself
 	silent bool                         // nor do rooms answer presence
@@ -45,9 +46,12 @@ type world struct {
 	at     map[wire.Addr]route.Receiver // seats
 }
 
+// theFocus is the address at which rooms list the focus.
+const theFocus = wire.Addr("focus@auth.x.net/focus")
+
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, seats: make(map[wire.Addr]muc.Sender), taken: make(map[string]bool), said: make(map[wire.Addr][]string), at: make(map[wire.Addr]route.Receiver)}
-	w.s = New(Config{Domain: "call.x.net", Rooms: "muc.x.net"}, w, rooms{w}, w, w, nil)
+	w.s = New(Config{Domain: "call.x.net", Rooms: "muc.x.net", Focus: string(theFocus)}, w, rooms{w}, w, w, nil)
 	return w
 }
 
@@ -84,6 +88,16 @@ func (w *world) Uplink(room, o wire.Addr, number int, offer *focus.Offer, to foc
 }
 func (w *world) Uplinked(room, o wire.Addr, number int, j *jingle.Jingle) {
 	w.log = append(w.log, fmt.Sprint("uplinked ", number, " ", j.Action))
+}
+
+// Participant lets everybody take part but strangers.
+func (w *world) Participant(room, addr wire.Addr, done func(bool)) {
+	w.log = append(w.log, "participant "+string(room))
+	if w.held {
+		w.asked = append(w.asked, done)
+		return
+	}
+	done(addr.Local() != "stranger")
 }
 func (w *world) Agree(room, o wire.Addr, answer *jingle.Jingle) { w.log = append(w.log, "agree") }
 
@@ -122,8 +136,9 @@ func (w *world) Deliver(_ *wire.Batch, to wire.Addr, st wire.Stanza) {
 	defer w.mu.Unlock()
 	w.said[to] = append(w.said[to], string(append(wire.AppendStart(nil, st.Kind, "", to), st.Tail...)))
 }
-func (w *world) Seat(r route.Receiver) bool { w.at[r.Addr()] = r; return true }
-func (w *world) Unseat(r route.Receiver)    { delete(w.at, r.Addr()) }
+func (w *world) Seat(r route.Receiver) bool      { w.at[r.Addr()] = r; return true }
+func (w *world) Unseat(r route.Receiver)         { delete(w.at, r.Addr()) }
+func (w *world) Find(a wire.Addr) route.Receiver { return w.at[a] }
 
 // client is somebody who calls.
 type client struct {

@@ -5,6 +5,8 @@
 //
 // Who knows conferences of many streams (XEP-0521) is brought each in a session of its own; others get one stream of each medium.
 //
+// In rooms with a Muji conference (XEP-0272) the focus takes part in that, and its sessions are had here too, at its own address.
+//
 // The session itself, as the bridge sees it, is the focus's (package focus). A call is bound to the process: after a restart
 // clients call again.
 package call

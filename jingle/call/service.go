@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Domain string // of the addresses that are called, such as call.example.org
 	Rooms  string // of the rooms
+	Focus  string // full address at which rooms list the focus
 }
 
 // Focus is what calls need of the conference focus.
@@ -33,6 +34,7 @@ type Focus interface {
 	Fed(room, occupant wire.Addr, j *jingle.Jingle)
 	Uplink(room, occupant wire.Addr, number int, o *focus.Offer, to focus.Caller)
 	Uplinked(room, occupant wire.Addr, number int, j *jingle.Jingle)
+	Participant(room, addr wire.Addr, done func(bool))
 }
 
 // Rooms is what calls need of the rooms' service.
@@ -51,6 +53,8 @@ type Router interface {
 	Deliver(b *wire.Batch, to wire.Addr, s wire.Stanza)
 	Seat(r route.Receiver) bool
 	Unseat(r route.Receiver)
+	// Find returns who has a full address; nil: nobody.
+	Find(a wire.Addr) route.Receiver
 }
 
 // Service is the route.Service of the domain that is called. It is safe for concurrent use.
@@ -67,6 +71,7 @@ type Service struct {
 	calls  map[name]*session
 	rings  map[string]*ringing // by the ids of the calls
 	clerks int                 // that are on their way
+	mujis  mujis
 }
 
 // name tells calls apart: nobody calls a room twice with one client.
@@ -80,7 +85,8 @@ const (
 
 // New returns the service.
 func New(cfg Config, f Focus, rooms Rooms, people People, router Router, rec *event.Recorder) *Service {
-	return &Service{cfg: cfg, focus: f, rooms: rooms, people: people, router: router, rec: rec, ver: capsOf(features), calls: make(map[name]*session), rings: make(map[string]*ringing)}
+	return &Service{cfg: cfg, focus: f, rooms: rooms, people: people, router: router, rec: rec, ver: capsOf(features), calls: make(map[name]*session), rings: make(map[string]*ringing),
+		mujis: mujis{make(map[wire.Addr]map[string]*session), make(map[wire.Addr]map[string][]func())}}
 }
 
 var (
@@ -223,6 +229,9 @@ func (s *Service) enter(c *session) (old *session, ok bool) {
 		}
 	}
 	s.calls[key] = c
+	if c.meets {
+		s.mujis.enlist(c)
+	}
 	return old, true
 }
 
@@ -233,6 +242,7 @@ func (s *Service) leave(c *session) {
 	if key := (name{c.caller, c.room}); s.calls[key] == c {
 		delete(s.calls, key)
 	}
+	s.mujis.strike(c)
 }
 
 // Calls is how many there are.

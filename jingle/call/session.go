@@ -21,6 +21,7 @@ type session struct {
 	room    wire.Addr
 	sid     string
 	ours    bool // the room has called
+	meets   bool // with a participant of the room's Muji conference, at the focus's address
 	seat    *occupant
 
 	mu       sync.Mutex // guards what follows; nothing is called with it held
@@ -292,6 +293,9 @@ func (c *session) Accepted(j *jingle.Jingle) {
 		c.accepted, j.Action = true, jingle.SessionAccept
 		if c.ours {
 			j.Action = jingle.SessionInitiate
+			if c.meets {
+				j.Muji = &jingle.Muji{Room: string(c.room)}
+			}
 		} else {
 			j.Responder = string(c.own)
 			j.Conference = &jingle.Conference{Focus: true}
