@@ -255,6 +255,12 @@ func (p *Phone) Answer(from, sid string) {
 	if err != nil {
 		p.T.Fatalf("%v in %s", err, offer)
 	}
+	p.answer(j)
+}
+
+// answer accepts a session.
+func (p *Phone) answer(j *jingle.Jingle) {
+	p.T.Helper()
 	var media []string
 	for _, c := range j.Contents {
 		media = append(media, c.Name)
