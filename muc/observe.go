@@ -139,6 +139,7 @@ type Occupant struct {
 	Jitsi       bool // sent a conference request for the room
 	Bot         bool // says that it is no person
 	Open        bool // everybody in the room may know Addr (XEP-0045 §4.2)
+	Barred      bool // the room has a password
 	Joined      time.Time
 	Claims      *token.Claims // of the token that the session came with; nil: none, or it was there before the process was killed
 
@@ -160,7 +161,7 @@ func (o *Occupant) Presence() wire.Elem {
 func (r *room) portrait(o *occupant) Occupant {
 	p := Occupant{
 		Room: r.addr, Nick: o.nick, ID: o.id, Affiliation: o.affiliation, Role: o.role, Guest: o.guest, Joined: o.joined,
-		Bot: o.bot(), Open: r.settings.nonAnonymous(),
+		Bot: o.bot(), Open: r.settings.nonAnonymous(), Barred: r.settings.Password != "",
 	}
 	if s := o.shown; s != nil {
 		p.Addr, p.Jitsi, p.Claims, p.attrs, p.children = s.addr, s.jitsi, s.claims, s.attrs, s.children
