@@ -185,6 +185,7 @@ func (c *conference) lost(now time.Time) {
 		switch m.stage {
 		case waiting, offered, active:
 			if m.call != nil {
+				c.muji.lost(m.call.peer)
 				c.hangUp(m, &jingle.Reason{Condition: jingle.ConnectivityError, Text: "the bridge is gone, call again"})
 				continue
 			}

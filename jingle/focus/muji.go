@@ -77,8 +77,9 @@ func (c *conference) mujied(o *muc.Occupant) {
 		return
 	}
 	var e wire.Elem
-	// Who does not know the others' addresses cannot talk to them, and nobody at another server knows the focus's.
-	if o.Open && !o.Jitsi && m.reaches(o.Addr) {
+	// Who does not know the others' addresses cannot talk to them, and nobody at another server knows the focus's. The occupants of
+	// sessions could not say a password.
+	if o.Open && !o.Barred && !o.Jitsi && m.reaches(o.Addr) {
 		e = o.Presence().Child("muji", jingle.NSMuji)
 	}
 	c.mujiSays(o, e)
@@ -240,6 +241,13 @@ func (m *muji) call(c *conference, now time.Time) {
 			o.Muji = &MujiSession{Peer: p.addr, SID: c.random(8), Ours: true}
 			c.emit(mujiCall{c.room, o})
 		}
+	}
+}
+
+// lost has the focus begin another session with a participant.
+func (m *muji) lost(addr wire.Addr) {
+	if p := m.at(addr); p != nil {
+		p.ours, p.called = true, false
 	}
 }
 

@@ -306,6 +306,7 @@ func TestWhoCannotBeReached(t *testing.T) {
 	p := newMujiPlay(t)
 	for what, o := range map[string]muc.Occupant{
 		"hidden": {Room: room, Nick: "ann", Addr: "ann@x.net/1"},
+		"barred": {Room: room, Nick: "dan", Addr: "dan@x.net/1", Open: true, Barred: true},
 		"far":    {Room: room, Nick: "bob", Addr: "bob@y.net/1", Open: true},
 		"near":   {Room: room, Nick: "cat", Addr: "cat@notx.net/1", Open: true},
 	} {
