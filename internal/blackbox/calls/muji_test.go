@@ -103,6 +103,21 @@ func ended(t *testing.T, ann, carl *callpeer.Party, jim *jitsipeer.Peer) {
 	ann.CallWith(carl.JID).Hears("audio", "carl-a0")
 }
 
+// When the bridge dies the sessions with the focus end, and others begin when there is another bridge.
+func TestMujiAfterTheBridgeDied(t *testing.T) {
+	room := fresh("room")
+	ann := party(t, "ann", room)
+	opens(ann)
+	ann.Join()
+	jim := member(t, room, "jim")
+	meets(ann, focusAt(), "jim")
+	before := ann.CallWith(focusAt())
+	server.KillBridge()
+	ann.Until("end of the session", func() bool { return before.Ended != nil })
+	meets(ann, focusAt(), "jim")
+	get(t, jim, "ann-a0", "ann-v0")
+}
+
 // A participant takes its part away: its session with the focus ends. Who is none is refused.
 func TestMujiParticipantStops(t *testing.T) {
 	room := fresh("room")
