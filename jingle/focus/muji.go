@@ -77,9 +77,7 @@ func (c *conference) mujied(o *muc.Occupant) {
 		return
 	}
 	var e wire.Elem
-	// Who does not know the others' addresses cannot talk to them, and nobody at another server knows the focus's. The occupants of
-	// sessions could not say a password.
-	if o.Open && !o.Barred && !o.Jitsi && m.reaches(o.Addr) {
+	if m.meets(o) {
 		e = o.Presence().Child("muji", jingle.NSMuji)
 	}
 	c.mujiSays(o, e)
@@ -116,6 +114,12 @@ func (c *conference) mujiSays(o *muc.Occupant, e wire.Elem) {
 	if p.in = len(p.contents) > 0 && (p.in || !p.preparing); !p.in {
 		p.ours, p.called = false, false
 	}
+}
+
+// meets reports that the focus may have a session with an occupant. Who does not know the others' addresses cannot talk to them, and
+// nobody at another server knows the focus's. The occupants of sessions could not say a password.
+func (m *muji) meets(o *muc.Occupant) bool {
+	return o.Open && !o.Barred && !o.Jitsi && m.reaches(o.Addr)
 }
 
 // reaches reports that clients at an address are of this server.

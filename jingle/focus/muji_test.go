@@ -304,14 +304,20 @@ func TestMujiRoomsWithoutOthersAreLeftAlone(t *testing.T) {
 // Who does not know the others' addresses, or is of another server, does not take part with the focus.
 func TestWhoCannotBeReached(t *testing.T) {
 	p := newMujiPlay(t)
-	for what, o := range map[string]muc.Occupant{
-		"hidden": {Room: room, Nick: "ann", Addr: "ann@x.net/1"},
-		"barred": {Room: room, Nick: "dan", Addr: "dan@x.net/1", Open: true, Barred: true},
-		"far":    {Room: room, Nick: "bob", Addr: "bob@y.net/1", Open: true},
-		"near":   {Room: room, Nick: "cat", Addr: "cat@notx.net/1", Open: true},
+	for what, x := range map[string]struct {
+		change func(o *muc.Occupant)
+		want   bool
+	}{
+		"anybody":            {func(*muc.Occupant) {}, true},
+		"hidden":             {func(o *muc.Occupant) { o.Open = false }, false},
+		"barred":             {func(o *muc.Occupant) { o.Barred = true }, false},
+		"of another dialect": {func(o *muc.Occupant) { o.Jitsi = true }, false},
+		"far":                {func(o *muc.Occupant) { o.Addr = "ann@y.net/1" }, false},
+		"of another name":    {func(o *muc.Occupant) { o.Addr = "ann@notx.net/1" }, false},
 	} {
-		if p.do(func() { p.c.mujied(&o) }); len(p.c.muji.peers) != 0 {
-			t.Errorf("%s takes part", what)
+		o := muc.Occupant{Room: room, Nick: "ann", Addr: "ann@x.net/1", Open: true}
+		if x.change(&o); p.c.muji.meets(&o) != x.want {
+			t.Errorf("%s: %v", what, !x.want)
 		}
 	}
 	for addr, want := range map[wire.Addr]bool{"a@x.net/1": true, "a@guest.x.net/1": true, "a@x.net.y/1": false} {
