@@ -26,6 +26,7 @@ type control struct {
 	changed   time.Duration // of the rate, or of rising
 	decreased time.Duration
 	capacity  capacity
+	full      full
 }
 
 // update takes what the queue does; acknowledged is 0 while it is not known, and free says that what is sent would use a
@@ -59,6 +60,7 @@ func (c *control) decrease(acknowledged float64, at time.Duration) {
 			to = part * known
 		}
 		c.capacity.congested(acknowledged)
+		c.full.take(acknowledged, at)
 	}
 	c.rate = min(c.rate, to)
 	c.decreased, c.changed = at, at
@@ -93,6 +95,29 @@ func (c *control) raise(to float64, at time.Duration) bool {
 	}
 	c.rate, c.changed = to, at
 	return true
+}
+
+// full is the most that arrived of late when the path was full. A queue that grows for a moment, when a picture comes all at once, looks like
+// a full path too, but less arrives then.
+type full struct {
+	rate float64 // bit/s
+	at   time.Duration
+}
+
+const fullFor = 10 * time.Second
+
+func (f *full) take(acknowledged float64, at time.Duration) {
+	if acknowledged >= f.value(at) {
+		f.rate, f.at = acknowledged, at
+	}
+}
+
+// value is 0 where nothing is known.
+func (f *full) value(at time.Duration) float64 {
+	if at-f.at > fullFor {
+		return 0
+	}
+	return f.rate
 }
 
 // capacity is the acknowledged rate at the moments of overuse: what the path carries when it is full.

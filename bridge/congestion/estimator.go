@@ -43,7 +43,7 @@ type State struct {
 	Probe  Probe   // to be sent now, the same until it was sent
 
 	Acknowledged Bitrate       // what lately arrived; 0: not known
-	Carried      Bitrate       // what arrived when the way was full, on average of the last times; 0: not known
+	Carried      Bitrate       // what arrived when the way was full, the most of the last seconds or on average of the last times; 0: not known
 	Loss         float64       // part of the packets of about the last second that did not arrive
 	Chance       float64       // part that is lost whatever is sent, as the newest observations are explained best
 	RTT          time.Duration // smoothed, up to the feedback, so with the time that the receiver waited; 0: not known

@@ -59,6 +59,7 @@ type GCC struct {
 
 	drain   drain
 	contest contest
+	queued  time.Duration // when there was a queue last
 }
 
 // NewGCC makes the estimator of one path.
@@ -184,7 +185,7 @@ func (g *GCC) steady() float64 { return max(min(g.control.rate, g.cap), float64(
 
 // State is what is known now.
 func (g *GCC) State() State {
-	s := State{Rate: Bitrate(g.target()), Steady: Bitrate(g.steady()), RTT: g.rtt, MinRTT: g.leastRTT.value(), Chance: g.losses.inherent, Delay: max(g.delay, 0), Limit: g.limit(), Fates: g.fates, Carried: Bitrate(g.control.capacity.rate)}
+	s := State{Rate: Bitrate(g.target()), Steady: Bitrate(g.steady()), RTT: g.rtt, MinRTT: g.leastRTT.value(), Chance: g.losses.inherent, Delay: max(g.delay, 0), Limit: g.limit(), Fates: g.fates, Carried: Bitrate(max(g.control.capacity.rate, g.control.full.value(g.sentAt)))}
 	if !g.prober.sent {
 		s.Probe = g.prober.asked
 	}

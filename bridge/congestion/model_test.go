@@ -195,6 +195,23 @@ func TestCapacityIsWhatArrivesUnderOveruse(t *testing.T) {
 	}
 }
 
+// What a path carried when it was full is remembered for some seconds, whatever looks like a full path meanwhile.
+func TestFullPathIsRemembered(t *testing.T) {
+	c := control{rate: 3e5}
+	c.update(overuse, 3e5, 100*ms, second, true)
+	c.update(overuse, 2.5e5, 100*ms, 5*second, true)
+	for at, want := range map[time.Duration]float64{5 * second: 3e5, 10 * second: 3e5, 12 * second: 0} {
+		if got := c.full.value(at); got != want {
+			t.Errorf("after %v: %v, want %v", at, got, want)
+		}
+	}
+	c.update(overuse, 2.6e5, 100*ms, 12*second, true)
+	c.update(overuse, 2.7e5, 100*ms, 13*second, true)
+	if got := c.full.value(14 * second); got != 2.7e5 {
+		t.Errorf("what was carried since: %v", got)
+	}
+}
+
 // observations feeds the loss model with the rates and the parts lost of quarters of a second, 100 packets each.
 // What was sent before an experiment says nothing about it.
 // What came of a cluster tells of it where feedback about the rest was lost. Where too little did, it is sent again at once, but

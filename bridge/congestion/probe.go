@@ -23,13 +23,16 @@ const (
 	probeStep    = 2                      // times the rate, after a probe that the path carried
 	probeAgain   = 1.5                    // times the rate, in between
 	probeEvery   = 2500 * time.Millisecond
-	probeDefied  = 3                      // doublings of that at most
-	probeQuiet   = 800 * time.Millisecond // since overuse
-	probeUseful  = 1.1                    // times the rate is the least that is worth a probe
-	probeDemand  = 1.2                    // times what is wanted is the most that is worth a probe,
-	probeSpare   = 2                      // and where there is room for that, this: a key frame is many pictures at once, and what follows it waits
-	probeCalm    = 10 * time.Second       // since overuse, for that
-	probeVain    = 4                      // doublings of probeEvery at most for that, while the way does not carry more
+	probeSoon    = 1500 * time.Millisecond // the same, where no queue was seen for as long,
+	probeEmpty   = 5 * time.Millisecond    // one of this and the jitter twice,
+	probeWide    = 400_000                 // and at this rate, as a cluster disturbs a narrow path for longer
+	probeDefied  = 3                       // doublings of that at most
+	probeQuiet   = 800 * time.Millisecond  // since overuse
+	probeUseful  = 1.1                     // times the rate is the least that is worth a probe
+	probeDemand  = 1.2                     // times what is wanted is the most that is worth a probe,
+	probeSpare   = 2                       // and where there is room for that, this: a key frame is many pictures at once, and what follows it waits
+	probeCalm    = 10 * time.Second        // since overuse, for that
+	probeVain    = 4                       // doublings of probeEvery at most for that, while the way does not carry more
 )
 
 // prober decides on clusters and measures them. One is on its way at a time.
@@ -149,6 +152,9 @@ func (g *GCC) probe(u usage, at time.Duration) {
 		}
 		g.clamp()
 	}
+	if g.delay >= probeEmpty+2*g.jitter {
+		g.queued = at
+	}
 	if !p.idle() || u == overuse || g.contest.on || g.delay > probeQueue+2*g.jitter || c.decreased > 0 && at-c.decreased < probeQuiet {
 		return
 	}
@@ -166,7 +172,7 @@ func (g *GCC) probe(u usage, at time.Duration) {
 		to = probeStep * c.rate
 	case p.issued == 0:
 		to = probeFirst * c.rate
-	case at-p.last >= every:
+	case at-p.last >= every || g.demand > c.rate && c.rate >= probeWide && at-max(p.last, g.queued) >= probeSoon:
 		to = probeAgain * c.rate
 	}
 	if to = min(to, most*g.demand, float64(g.config.Maximum), g.cap); to <= probeUseful*c.rate {

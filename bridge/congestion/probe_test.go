@@ -153,7 +153,8 @@ func TestProbesAreFewWhereTheyDoHarm(t *testing.T) {
 		change      func(g *GCC)
 		least, most int // in two minutes
 	}{
-		{"nothing is against it", func(g *GCC) {}, 30, 40},
+		{"nothing is against it", func(g *GCC) {}, 45, 55},
+		{"a short queue", func(g *GCC) { g.delay = 10 * ms }, 30, 40},
 		{"the queue is long", func(g *GCC) { g.delay = 200 * ms }, 0, 0},
 		{"the queue is long, of others", func(g *GCC) { g.delay, g.contest.on = 200*ms, true }, 0, 0},
 		{"loss is against it", func(g *GCC) { g.losses.doubt = 1e5 }, 5, 9},
