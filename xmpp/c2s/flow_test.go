@@ -218,6 +218,41 @@ func TestShutdownIsAnnounced(t *testing.T) {
 	}
 }
 
+// What waits for a client when the server stops is said before the stream ends: to one that does not look, and where another goroutine
+// is about to write.
+func TestShutdownComesLast(t *testing.T) {
+	w := newWorld(t, nil)
+	w.srv.lastWords = peertest.Patience
+	resting, busy := w.client("ann", "a"), w.client("bob", "b")
+	resting.Send("<inactive xmlns='urn:xmpp:csi:0'/>")
+	resting.Ping()
+	w.session(resting.JID).Deliver(nil, "", wire.Stanza{Kind: wire.Presence, Tail: []byte(" from='x@y/z' type='unavailable'/>")})
+	s := w.session(busy.JID)
+	s.mu.Lock()
+	s.link.writing = true
+	l := s.link
+	s.mu.Unlock()
+	s.Deliver(nil, "", wire.Stanza{Kind: wire.Message, Tail: []byte(" from='x@y/z'><body>the last word</body></message>")})
+	done := make(chan error)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), peertest.Patience)
+		defer cancel()
+		done <- w.srv.Close(ctx)
+	}()
+	resting.Expect("<presence", "from='x@y/z'")
+	resting.ExpectEnd("system-shutdown")
+	s.mu.Lock()
+	l.writing = false
+	s.mu.Unlock()
+	busy.Expect("the last word")
+	busy.ExpectEnd("system-shutdown")
+	resting.Conn.Close()
+	busy.Conn.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // upgrade asks for a WebSocket.
 func (w *world) upgrade(query string) *http.Response {
 	w.t.Helper()

@@ -99,7 +99,8 @@ type Server struct {
 	refs     atomic.Uint64 // names of sessions in the journal
 	restored restoration   // while the journal is replayed
 
-	group sync.WaitGroup // readers and the sweep
+	group     sync.WaitGroup // readers and the sweep
+	lastWords time.Duration  // that a client may take for what waits for it when the server stops
 
 	mu       sync.Mutex // guards what follows
 	closing  bool
@@ -126,6 +127,7 @@ func New(cfg Config, router *route.Router, a *auth.Server, rec *event.Recorder, 
 		sources: limit.NewSources[netip.Addr](cfg.OpenPerSource, cfg.RatePerSource, 1<<16),
 		links:   make(map[*link]bool), sessions: make(map[*Session]struct{}),
 		users: make(map[wire.Addr]int), resumes: make(map[string]*Session), bosh: make(map[string]*bodies),
+		lastWords: time.Second,
 	}
 }
 
@@ -388,7 +390,8 @@ func (srv *Server) Run(ctx context.Context) error {
 	}
 }
 
-// Close ends all streams with system-shutdown and waits for their goroutines, at most until ctx ends.
+// Close ends all streams with system-shutdown, when their clients have been told what waits for them, and waits for their goroutines, at
+// most until ctx ends.
 func (srv *Server) Close(ctx context.Context) error {
 	srv.mu.Lock()
 	srv.closing = true
@@ -399,7 +402,10 @@ func (srv *Server) Close(ctx context.Context) error {
 		closers.Go(func() { l.fail(errShutdown) })
 	}
 	for _, s := range srv.all() {
-		closers.Go(func() { s.end(errShutdown, false) })
+		closers.Go(func() {
+			s.finish(srv.lastWords)
+			s.end(errShutdown, false)
+		})
 	}
 	done := make(chan struct{})
 	go func() {

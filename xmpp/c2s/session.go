@@ -184,6 +184,25 @@ func (s *Session) Flush() {
 	s.mu.Unlock()
 }
 
+const finishLook = 2 * time.Millisecond
+
+// finish writes what is queued, also for a client that does not look, and waits until it is written, if that does not take too long: another
+// goroutine may be at it.
+func (s *Session) finish(most time.Duration) {
+	for till := time.Now().Add(most); time.Now().Before(till); time.Sleep(finishLook) {
+		s.mu.Lock()
+		s.urgent = true
+		s.mu.Unlock()
+		s.Flush()
+		s.mu.Lock()
+		done := s.link == nil || !s.link.writing && len(s.control) == 0 && s.queue.sent == s.queue.Len()
+		s.mu.Unlock()
+		if done {
+			return
+		}
+	}
+}
+
 // drain waits until a slow client has taken what was written, then goes on.
 func (s *Session) drain(l *link) {
 	err := l.low.drain()
