@@ -189,7 +189,7 @@ func (g *GCC) came(p *sent, arrival, at time.Duration) usage {
 	} else if between, came, ok := g.groups.add(p.at, arrival); ok {
 		g.trend.add(between, came)
 	}
-	if g.trend.usage == overuse && g.delay < shortQueue+2*g.jitter {
+	if g.trend.usage == overuse && g.delay < max(shortQueue, onePacket(g.control.rate))+2*g.jitter {
 		return normal
 	}
 	return g.trend.usage
@@ -250,4 +250,9 @@ func (f *Fates) add(n int64, r *row) {
 	case r.length > RowLeast:
 		f.InRows++
 	}
+}
+
+// onePacket is a little more than the time that a large packet takes at a rate: on a narrow path every picture is a queue for as long.
+func onePacket(rate float64) time.Duration {
+	return time.Duration(packetBits * 1.25 / rate * float64(time.Second))
 }
