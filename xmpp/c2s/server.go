@@ -16,7 +16,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -395,17 +394,18 @@ func (srv *Server) Run(ctx context.Context) error {
 func (srv *Server) Close(ctx context.Context) error {
 	srv.mu.Lock()
 	srv.closing = true
-	links := slices.Collect(maps.Keys(srv.links))
+	links := maps.Clone(srv.links)
 	srv.mu.Unlock()
 	var closers sync.WaitGroup
-	for _, l := range links {
-		closers.Go(func() { l.fail(errShutdown) })
-	}
 	for _, s := range srv.all() {
+		delete(links, s.current()) // it has just been bound
 		closers.Go(func() {
 			s.finish(srv.lastWords)
 			s.end(errShutdown, false)
 		})
+	}
+	for l := range links {
+		closers.Go(func() { l.fail(errShutdown) })
 	}
 	done := make(chan struct{})
 	go func() {
