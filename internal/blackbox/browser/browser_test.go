@@ -327,10 +327,10 @@ func TestBOSH(t *testing.T) {
 	t.Run("an account", func(t *testing.T) { s.run(t, "bosh", "account") })
 }
 
-// TestStrophe has two people with an application of strophe.js and its plugins become contacts, talk and share a file, from a web server that is not
-// ours; one of them finds the contact and what was said on another machine.
-func TestStrophe(t *testing.T) {
-	s := start(t, "http://127.0.0.1:0")
+// forTwo starts a server on which Ann and Bob have accounts, and returns where a page of another web server finds it.
+func forTwo(t *testing.T) (s *server, at string) {
+	t.Helper()
+	s = start(t, "http://127.0.0.1:0")
 	for _, user := range []string{"ann", "bob"} {
 		s.AddUser(user, user+"-password")
 	}
@@ -338,21 +338,21 @@ func TestStrophe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.run(t, "strophe", "together", net.JoinHostPort(s.Domain, port))
+	return s, net.JoinHostPort(s.Domain, port)
+}
+
+// TestStrophe has two people with an application of strophe.js and its plugins become contacts, talk and share a file, from a web server that is not
+// ours; one of them finds the contact and what was said on another machine.
+func TestStrophe(t *testing.T) {
+	s, at := forTwo(t)
+	s.run(t, "strophe", "together", at)
 }
 
 // TestConverse has two people with converse.js find each other, talk, share a file, meet in a room, and find again what was said while one was
 // away; one over WebSocket, one over BOSH, both from a web server that is not ours.
 func TestConverse(t *testing.T) {
-	s := start(t, "http://127.0.0.1:0")
-	for _, user := range []string{"ann", "bob"} {
-		s.AddUser(user, user+"-password")
-	}
-	_, port, err := net.SplitHostPort(s.HTTP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.run(t, "converse", "together", "websocket", "bosh", net.JoinHostPort(s.Domain, port))
+	s, at := forTwo(t)
+	s.run(t, "converse", "together", "websocket", "bosh", at)
 }
 
 // TestPictures takes the pictures of the manual, when PARLEY_PICTURES names the folder for them.

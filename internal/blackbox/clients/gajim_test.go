@@ -3,9 +3,7 @@ package clients
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,16 +109,7 @@ func TestGajim(t *testing.T) {
 	bob.Send("<presence xmlns='jabber:client' to='coven@muc.localhost/bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
 	reads("words in the room")
 	write("coven@muc.localhost", "groupchat", "an answer in the room")
-	link := reads("/upload/")
-	web := http.Client{Transport: &http.Transport{TLSClientConfig: server.TLS()}}
-	res, err := web.Get(link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if got, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK || string(got) != content {
-		t.Errorf("%s: %s, %d bytes, %v", link, res.Status, len(got), err)
-	}
+	fetches(t, server, reads("/upload/"), content)
 	write("ann@localhost", "chat", "I have it")
 	d.Eventually("end of Gajim", func() bool { return !gajim.Running() })
 	var steps []string

@@ -176,7 +176,7 @@ func TestPoezio(t *testing.T) {
 	}
 	ann.line("/upload " + home + "/rose.txt")
 	bob.sees("/rose.txt")
-	fetches(t, server, bob.text(), content)
+	fetches(t, server, linkToRose.FindString(bob.text()), content)
 
 	ann.line("/join coven@muc.localhost/ann")
 	ann.sees("The room has been created")

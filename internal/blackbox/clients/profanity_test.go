@@ -134,10 +134,9 @@ func (x *terminal) matches(r *regexp.Regexp) {
 
 var linkToRose = regexp.MustCompile(`https?://[^ \n]*/upload/[^ \n]*/rose\.txt`)
 
-// fetches fetches the file to which a link is among what somebody sees.
-func fetches(t *testing.T, server *peertest.Parley, seen, content string) {
+// fetches fetches the file that a link leads to.
+func fetches(t *testing.T, server *peertest.Parley, link, content string) {
 	t.Helper()
-	link := linkToRose.FindString(seen)
 	web := http.Client{Transport: &http.Transport{TLSClientConfig: server.TLS()}}
 	res, err := web.Get(link)
 	if err != nil {
@@ -169,7 +168,7 @@ func TestProfanity(t *testing.T) {
 	}
 	ann.line("/sendfile %s", rose)
 	bob.matches(linkToRose)
-	fetches(t, server, bob.text(), content)
+	fetches(t, server, linkToRose.FindString(bob.text()), content)
 
 	ann.line("/join room@muc.localhost")
 	ann.sees("requires configuration")
