@@ -2,6 +2,7 @@ package congestion
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,8 +113,8 @@ func TestSingleFlowFollowsTheCapacity(t *testing.T) {
 			t.Logf("use %v; queue p95 %v s; up %v and %v s, down %v s", u, q, up, again, down)
 			atLeast(t, "use of capacity", u.mean(), c.use)
 			queue := 0.1
-			if strings.Contains(c.name, "feedback lost") {
-				queue = 0.11 // what is not known is answered later
+			if strings.Contains(c.name, "feedback lost") || strings.Contains(c.name, "jitter of 30 ms") {
+				queue = 0.11 // what is not known, or hardly to be seen, is answered later
 			}
 			atMost(t, "queue p95", q.mean(), queue)
 			limit := 5.0
@@ -365,7 +366,7 @@ func TestRandomLossDoesNotCollapseTheRate(t *testing.T) {
 func TestPolicerIsFoundByItsLoss(t *testing.T) {
 	t.Parallel()
 	var u, lost, down series
-	for seed := range uint64(seeds) {
+	for seed := range uint64(4 * seeds) {
 		path := []step{{0, 2e6}, {30 * second, 1e6}}
 		f, l := single(seed, 60*second, path, func(f *flow, l *link) { l.bytes = 10000 })
 		u.add(use(f, l, 5*second, 60*second))
@@ -386,7 +387,7 @@ func TestPausesOfTheLinkDoNotCollapseTheRate(t *testing.T) {
 	t.Parallel()
 	var u series
 	for seed := range uint64(seeds) {
-		f, l := single(seed, 60*second, []step{{0, 2e6}}, func(f *flow, l *link) { l.stalls = 5 * second; l.rate = []step{{0, 20e6}}; f.most = 2e6 })
+		f, l := single(seed, 60*second, []step{{0, 2e6}}, func(f *flow, l *link) { l.stalls, l.pause = 5*second, 200*ms; l.rate = []step{{0, 20e6}}; f.most = 2e6 })
 		u.add(use(f, l, 5*second, 60*second))
 		if seed == traced {
 			trace(t, 60*second, f)
@@ -394,6 +395,34 @@ func TestPausesOfTheLinkDoNotCollapseTheRate(t *testing.T) {
 	}
 	t.Logf("use %v", u)
 	atLeast(t, "use", u.mean(), 0.75)
+}
+
+// A machine that is busy, or a radio, lets packets wait for a moment, time and again, and then takes all of them at once.
+func TestShortPausesCostLittle(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pause    time.Duration
+		use, low float64 // at least; low is the lowest rate, in Mbit/s
+	}{{30 * ms, 0.98, 5}, {70 * ms, 0.98, 5}, {100 * ms, 0.95, 0.5}, {150 * ms, 0.85, 0.5}} {
+		t.Run(c.pause.String(), func(t *testing.T) {
+			t.Parallel()
+			var u, low series
+			for seed := range uint64(2 * seeds) {
+				f, l := single(seed, 60*second, []step{{0, 50e6}}, func(f *flow, l *link) {
+					l.stalls, l.pause = 700*ms+time.Duration(seed)*13*ms, c.pause
+					f.most, f.delay, f.jitter, f.frames = 5e6, ms, ms, seed%2 == 0
+				})
+				u.add(use(f, l, 10*second, 60*second))
+				low.add(slices.Min(f.rates[100:]) / 1e6)
+				if seed == traced {
+					trace(t, 60*second, f)
+				}
+			}
+			t.Logf("use %v; lowest rate %v Mbit/s", u, low)
+			atLeast(t, "use", u.mean(), c.use)
+			atLeast(t, "lowest rate", low.mean(), c.low)
+		})
+	}
 }
 
 // The way becomes 80 ms longer, as after a handover, and no queue is emptied by sending less.

@@ -63,7 +63,7 @@ func (g *GCC) Report(f *rtp.TransportFeedback, at time.Duration) State {
 	}
 	g.measure(at)
 	if last != nil {
-		if worst != overuse {
+		if worst != overuse || g.gone() {
 			worst = g.use
 		}
 		g.roundTrip(at-last.at, at)
@@ -189,10 +189,20 @@ func (g *GCC) came(p *sent, arrival, at time.Duration) usage {
 	} else if between, came, ok := g.groups.add(p.at, arrival); ok {
 		g.trend.add(between, came)
 	}
-	if g.trend.usage == overuse && g.delay < max(shortQueue, onePacket(g.control.rate))+2*g.jitter {
+	if g.trend.usage == overuse && g.short(g.delay) {
 		return normal
 	}
 	return g.trend.usage
+}
+
+// short says that a queue may grow.
+func (g *GCC) short(queue time.Duration) bool {
+	return queue < max(shortQueue, onePacket(g.control.rate))+2*g.jitter
+}
+
+// gone says that the newest packet that came found no queue any more: what waited before it waited for a way that paused.
+func (g *GCC) gone() bool {
+	return g.before-g.transit.value() < max(shortQueue, onePacket(g.control.rate))+2*g.jitter
 }
 
 // obey does what an observation of losses asks for.

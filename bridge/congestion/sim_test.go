@@ -92,7 +92,8 @@ type link struct {
 	packets int           // that the queue holds; 0: any number
 	loss    float64       // random part
 	burst   int           // packets that are lost together; 0: one
-	stalls  time.Duration // a pause of 200 ms that often; 0: none
+	stalls  time.Duration // a pause that often; 0: none
+	pause   time.Duration // its length
 	gone    int           // left of the burst
 	queue   []waiting
 	held    int
@@ -126,8 +127,8 @@ func (l *link) serve() {
 	l.busy = true
 	p := l.queue[0]
 	d := time.Duration(float64(p.size) * 8 / rateAt(l.rate, l.w.now) * 1e9)
-	if l.stalls > 0 && l.w.now%l.stalls < 200*ms && l.w.now > l.stalls {
-		d += 200*ms - l.w.now%l.stalls
+	if l.stalls > 0 && l.w.now%l.stalls < l.pause && l.w.now > l.stalls {
+		d += l.pause - l.w.now%l.stalls
 	}
 	l.w.after(d, func() {
 		l.queue = l.queue[1:]

@@ -8,6 +8,8 @@ const (
 	rateLeast   = 8  // buckets that a rate is taken over: 200 ms
 	rateMost    = 40 // 1 s
 	ratePackets = 16 // packets that are worth a rate before rateMost
+
+	afterPause = 1.25 // times the rate with the bucket that is not complete: in it came what had waited during a pause
 )
 
 // throughput is what arrived, by the receiver's clock.
@@ -62,5 +64,10 @@ func (t *throughput) rate() (bps float64, ok bool) {
 	if n < rateLeast || bytes == 0 {
 		return 0, false
 	}
-	return float64(bytes) * 8 / (time.Duration(n) * bucketSpan).Seconds(), true
+	over := time.Duration(n) * bucketSpan
+	bps = float64(bytes) * 8 / over.Seconds()
+	if all := float64(bytes+int(t.bytes[t.newest&(buckets-1)])) * 8 / (over + bucketSpan).Seconds(); all > afterPause*bps {
+		bps = all
+	}
+	return bps, true
 }
