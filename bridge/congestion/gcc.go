@@ -8,6 +8,7 @@ import (
 const (
 	silenceLeast = 500 * time.Millisecond // and two round trips without feedback are an outage
 	silenceCut   = 0.5                    // of the rate is left, for each such time
+	awayLeast    = 250 * time.Millisecond // between two calls of Tick: we did not run
 	idleLeast    = 2 * time.Second        // without a packet, after which the past says little
 	idleHalf     = 10 * time.Second       // in which an idle path's rate halves
 )
@@ -34,9 +35,12 @@ type GCC struct {
 	use     usage   // what the queue did at the newest packet
 
 	sentAt    time.Duration // of the newest packet
-	heardAt   time.Duration // of the newest feedback
+	heardAt   time.Duration // of the newest feedback, ...
+	readAt    time.Duration // ... which may have been read later
 	silentFor int           // cuts of this outage
 	silentTo  time.Duration // packets sent before tell of the outage, not of the path
+	ticked    time.Duration // the newest Tick,
+	awake     time.Duration // and the newest after a time in which there was none
 
 	sentRate   float64 // bit/s, smoothed
 	sentTotal  uint32  // at its newest update
@@ -109,7 +113,7 @@ func (g *GCC) REMB(b Bitrate) {
 // Sent takes a packet that left, in order of leaving.
 func (g *GCC) Sent(p Packet) {
 	if !g.started {
-		g.started, g.sentAt, g.sentBefore, g.heardAt = true, p.At, p.At, p.At
+		g.started, g.sentAt, g.sentBefore, g.heardAt, g.readAt = true, p.At, p.At, p.At, p.At
 		if to := min(probeFirst*g.control.rate, g.demand); to > probeUseful*g.control.rate {
 			g.prober.ask(to, 0, p.At)
 		}
@@ -145,15 +149,19 @@ func (g *GCC) forget() {
 	g.sentRate = g.control.rate
 }
 
-// Tick is called some times a second, feedback or not. It notices that none comes any more, and that the owner has something
-// to probe for.
+// Tick is called many times a second, feedback or not. It notices that none comes any more, and that the owner has something
+// to probe for. What a busy machine has not read yet, or could not while it stood still, is no silence.
 func (g *GCC) Tick(at time.Duration) State {
+	if at-g.ticked > awayLeast {
+		g.awake = at
+	}
+	g.ticked = at
 	if !g.started {
 		return g.State()
 	}
 	if waiting, ok := g.history.waiting(); ok && g.heard {
 		patience := (silenceLeast + 2*g.rtt) * time.Duration(g.silentFor+1)
-		if at-max(waiting, g.heardAt) > patience {
+		if at-max(waiting, g.readAt, g.awake) > patience {
 			if g.silentFor++; g.silentFor == 1 {
 				g.goal = max(g.goal, min(g.control.rate, headroom*max(g.sentRate, float64(g.config.Start))))
 				g.prober.asked, g.drain.on = Probe{}, false

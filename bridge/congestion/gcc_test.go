@@ -36,13 +36,27 @@ func (p *path) send(n, size int, every time.Duration, delay func(i int) time.Dur
 }
 
 // report brings feedback about all that was sent, 100 ms later.
-func (p *path) report() (s State) {
+func (p *path) report() State {
 	p.now += 100 * ms
+	return p.tell(p.now)
+}
+
+// tell brings feedback about all that was sent which came at a time.
+func (p *path) tell(came time.Duration) (s State) {
 	for more := true; more; {
 		var b []byte
 		if b, more = p.arrivals.Append(p.buffer[:0], 1, 2, 1200); len(b) > 0 {
-			s = p.e.Report(parse(b), p.now)
+			s = p.e.Report(parse(b), came)
 		}
+	}
+	return s
+}
+
+// idle lets time pass in which nothing is sent and nothing comes.
+func (p *path) idle(d time.Duration) (s State) {
+	for end := p.now + d; p.now < end; {
+		p.now += 20 * ms
+		s = p.e.Tick(p.now)
 	}
 	return s
 }
@@ -504,12 +518,51 @@ func TestAssignedRate(t *testing.T) {
 		t.Errorf("on a free way it stays at %d", s.Steady)
 	}
 	p.send(50, 1000, 20*ms, always(-1))
-	if s := p.e.Tick(p.now + 5*time.Second); s.Limit != LimitOutage {
+	if s := p.idle(5 * time.Second); s.Limit != LimitOutage {
 		t.Fatalf("no outage but %v", s.Limit)
 	}
 	before := p.e.State().Steady
 	p.e.Assign(5_000_000)
 	if s := p.e.State(); s.Steady != before {
 		t.Errorf("in an outage %d became %d", before, s.Steady)
+	}
+}
+
+// A machine that stood still, or has not read what came, does not take that for an outage.
+func TestTimeAwayIsNoSilence(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		then func(*path) State
+		want bool // an outage
+	}{
+		{"nothing comes", func(p *path) State { return p.idle(time.Second) }, true},
+		{"it stood still", func(p *path) State { p.now += 5 * time.Second; return p.e.Tick(p.now) }, false},
+		{"it stood still, and nothing comes", func(p *path) State {
+			p.now += 5 * time.Second
+			return p.idle(time.Second)
+		}, true},
+		{"what came is read late", func(p *path) State {
+			came := p.now
+			p.send(10, 1000, 2*ms, always(-1))
+			p.idle(600 * ms)
+			p.tell(came)
+			return p.idle(600 * ms)
+		}, false},
+		{"what came is read late, and nothing more comes", func(p *path) State {
+			came := p.now
+			p.send(10, 1000, 2*ms, always(-1))
+			p.idle(600 * ms)
+			p.tell(came)
+			return p.idle(time.Second)
+		}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPath(t, Config{Start: 1_000_000})
+			p.steady(900_000, 2*time.Second, always(20*ms))
+			p.send(10, 1000, 2*ms, always(20*ms))
+			if s := c.then(p); (s.Limit == LimitOutage) != c.want {
+				t.Errorf("the limit is %v", s.Limit)
+			}
+		})
 	}
 }

@@ -18,7 +18,8 @@ const (
 	clockLimit   = 1 << 60                // ns from the first report
 )
 
-// Report takes transport-wide feedback and answers what is known now. It reads f to its end and keeps nothing of it.
+// Report takes transport-wide feedback that came at a time, which may be a while ago, and answers what is known now. It reads f to its
+// end and keeps nothing of it.
 func (g *GCC) Report(f *rtp.TransportFeedback, at time.Duration) State {
 	if !g.started {
 		return g.State()
@@ -29,7 +30,7 @@ func (g *GCC) Report(f *rtp.TransportFeedback, at time.Duration) State {
 	}
 	g.follow(f)
 	g.fade(max(at-g.heardAt, 0))
-	g.heardAt = at
+	g.heardAt, g.readAt = at, max(at, g.ticked)
 
 	first := g.history.number(f.Base)
 	lacking := g.assume(first)
