@@ -12,6 +12,7 @@ const (
 	standingTry   = time.Second             // ... for as long, is emptied once,
 	standingStill = 1500 * time.Millisecond // ... and for as long, where hardly less could be sent, or
 	standingFor   = 3 * time.Second         // ... and for as long, is of others: our cuts and drains would have emptied one of ours
+	standingSeen  = 250 * time.Millisecond  // a longer one shows what two drains do only so much later
 	contestOver   = 500 * time.Millisecond  // without a queue end the contest,
 	contestFor    = 60 * time.Second        // and time does: others like us would each take the queue for that of the others
 	contestTest   = 10 * time.Second        // after which it is tried whether the queue is ours, after all
@@ -50,7 +51,7 @@ func (c *contest) watch(delay, at time.Duration) (begins bool) {
 	switch {
 	case c.on && (at-c.begun > contestFor || at-c.queued > contestOver):
 		*c = contest{short: at}
-	case !c.on && at-c.short > standingFor:
+	case !c.on && at-c.short > standingFor+2*max(delay-standingSeen, 0):
 		c.begin(at)
 		return c.on
 	}
