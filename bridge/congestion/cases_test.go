@@ -397,6 +397,23 @@ func TestPausesOfTheLinkDoNotCollapseTheRate(t *testing.T) {
 	atLeast(t, "use", u.mean(), 0.75)
 }
 
+// A way with a buffer of more than a second suddenly carries a quarter: the queue is ours, and emptied.
+func TestLongQueueOfOursIsEmptied(t *testing.T) {
+	t.Parallel()
+	var q, down series
+	for seed := range uint64(12) {
+		f, _ := single(seed+16, 80*second, []step{{0, 1e6}, {40 * second, 2.5e6}, {60 * second, 0.6e6}}, func(f *flow, l *link) { l.bytes = queueOf(second, 1e6) })
+		q.add(f.p95(65*second, 80*second).Seconds())
+		down.add(settled(f.sent, 60*second, func(r float64) bool { return r <= 1.1*0.6e6 }))
+		if seed == traced {
+			trace(t, 80*second, f)
+		}
+	}
+	t.Logf("queue p95 after five seconds %v s; down %v s", q, down)
+	atMost(t, "queue p95", q.worst(), 0.5)
+	atMost(t, "time down", down.worst(), 1)
+}
+
 // A machine that is busy, or a radio, lets packets wait for a moment, time and again, and then takes all of them at once.
 func TestShortPausesCostLittle(t *testing.T) {
 	t.Parallel()
