@@ -10,4 +10,6 @@
 // is complete, whether what it was predicted from came, how long it took. A model of a jitter buffer and the rules of
 // webrtc-stats make of that what a user hears and sees (Played, Shown), and what the receiver tells the bridge, and when, is
 // what Chromium's tells, since estimates of the path are made of it. Nothing here needs package testing.
+//
+// An Endpoint is all of that without Jitsi's signalling, for members of other servers' conferences (package livekitpeer).
 package jitsipeer

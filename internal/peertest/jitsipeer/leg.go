@@ -45,6 +45,7 @@ type leg struct {
 	certificate tls.Certificate
 	ufrag, pwd  string
 	reach       netip.AddrPort               // of the bridge, in place of what it offers, if it is valid
+	controls    bool                         // it is the controlling agent of ICE (RFC 8445 §6.1.1)
 	rtp, rtcp   func(b []byte, at time.Time) // called by the reader alone; the bytes are its buffer
 	down        func(reason string)          // once
 	data        func(ctx context.Context, conn *dtls.Conn)
@@ -186,7 +187,11 @@ func (l *leg) run(ctx context.Context, t *jingle.Transport, connected func()) er
 	first, stop := context.WithTimeout(ctx, connectTime)
 	defer stop()
 	begun := time.Now()
-	conn, err := l.agent.Accept(first, t.Ufrag, t.Password)
+	connect := l.agent.Accept
+	if l.controls {
+		connect = l.agent.Dial
+	}
+	conn, err := connect(first, t.Ufrag, t.Password)
 	if err != nil {
 		return err
 	}

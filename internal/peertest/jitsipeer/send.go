@@ -26,14 +26,15 @@ type Audio struct {
 // Video is a camera or a screen.
 type Video struct {
 	Codec   Codec
-	Heights []int // of the layers, multiples of 8 up to 2040, rising; nil: 184, 360, 720
-	Sizes   []int // bytes of a delta frame of each layer, a key frame has six times that; nil: 300, 800, 2000
-	Rates   []int // bits/s of each layer, in an SVC without the ones below; in place of Sizes
-	Caps    []Cap // of the sum of Rates, in the order of time; layers that do not fit are left out
-	Trace   []int // sizes of the frames of the highest layer, in turn, in place of its entry in Sizes
-	FPS     int   // 0: 20
-	Desktop bool  // it is a screen
-	Grey    bool  // its pictures can be decoded, in VP8 alone; Heights are those of testdata/grey
+	Heights []int    // of the layers, multiples of 8 up to 2040, rising; nil: 184, 360, 720
+	Sizes   []int    // bytes of a delta frame of each layer, a key frame has six times that; nil: 300, 800, 2000
+	Rates   []int    // bits/s of each layer, in an SVC without the ones below; in place of Sizes
+	Caps    []Cap    // of the sum of Rates, in the order of time; layers that do not fit are left out
+	Trace   []int    // sizes of the frames of the highest layer, in turn, in place of its entry in Sizes
+	RIDs    []string // names of the streams (RFC 8852), if they are told in packets
+	FPS     int      // 0: 20
+	Desktop bool     // it is a screen
+	Grey    bool     // its pictures can be decoded, in VP8 alone; Heights are those of testdata/grey
 }
 
 var (
@@ -81,6 +82,7 @@ func (s *source) outgoing() []*outgoing {
 // outgoing is one SSRC with its retransmissions.
 type outgoing struct {
 	ssrc, rtx uint32
+	rid       []byte // nil: none
 	encoder   encoder
 	mu        sync.Mutex // guards what follows
 	sequence  uint16
@@ -149,6 +151,9 @@ func (s *source) renew() {
 		if s.video != nil {
 			o.rtx = ssrc()
 			o.history = make([][]byte, historySize)
+			if i < len(s.video.RIDs) {
+				o.rid = []byte(s.video.RIDs[i])
+			}
 		}
 		streams = append(streams, o)
 	}
@@ -335,7 +340,7 @@ func (s *source) packets(x *session, o *outgoing, p *picture, pt uint8, now time
 		p.index = uint16(i)
 		o.encoder.packet++
 		p.packet = o.encoder.packet
-		h := header{payload: pt, sequence: o.sequence, stamp: o.base, ssrc: o.ssrc, mid: midVideo, marker: i == n-1 && p.last, hasTime: true}
+		h := header{payload: pt, sequence: o.sequence, stamp: o.base, ssrc: o.ssrc, mid: midVideo, rid: o.rid, marker: i == n-1 && p.last, hasTime: true}
 		if s.video.Codec == AV1 {
 			x.descriptor = p.appendDescriptor(x.descriptor[:0])
 			h.descriptor = x.descriptor
@@ -426,7 +431,7 @@ type header struct {
 	sequence   uint16
 	stamp      uint32
 	ssrc       uint32
-	mid        []byte
+	mid, rid   []byte
 	level      int
 	hasLevel   bool
 	hasTime    bool
@@ -465,6 +470,7 @@ func (x *session) appendHeader(b []byte, h *header, now time.Time) []byte {
 		put(ext.level, byte(h.level))
 	}
 	put(ext.mid, h.mid...)
+	put(ext.rid, h.rid...)
 	if h.hasTime {
 		t := ntp(now) >> 14
 		put(ext.time, byte(t>>16), byte(t>>8), byte(t))

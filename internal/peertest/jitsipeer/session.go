@@ -48,11 +48,12 @@ type session struct {
 }
 
 // extensions are ids of header extensions, 0 for none.
-type extensions struct{ level, mid, time, tcc, descriptor uint8 }
+type extensions struct{ level, mid, rid, time, tcc, descriptor uint8 }
 
 func (x *extensions) set(uri string, id int) {
 	for u, to := range map[string]*uint8{
 		"urn:ietf:params:rtp-hdrext:ssrc-audio-level": &x.level, "urn:ietf:params:rtp-hdrext:sdes:mid": &x.mid,
+		"urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id":                                           &x.rid,
 		"http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time":                              &x.time,
 		"http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01":               &x.tcc,
 		"https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension": &x.descriptor,
