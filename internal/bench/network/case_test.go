@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -60,22 +61,31 @@ func TestOptionsAreChecked(t *testing.T) {
 	if _, _, builds, err := built.chosen(); err != nil || !slices.Equal(builds, []build{{"a", usualKind, "/x"}, {"b", usualKind, "/y"}, {"z", usualKind, builds[2].path}}) || !strings.HasSuffix(builds[2].path, "/other:/z") {
 		t.Errorf("%v %v", builds, err)
 	}
+	other := good
+	other.TUN, other.Binary = true, []string{"a=livekit:/x", "livekit=/y"}
+	if _, _, builds, err := other.chosen(); err != nil || !slices.Equal(builds, []build{{"a", "livekit", "/x"}, {"livekit", usualKind, "/y"}}) {
+		t.Errorf("%v %v", builds, err)
+	}
 	rfc := good
 	rfc.Duration = 0
 	if list, _, _, _ := rfc.chosen(); list[0].Length != 100*time.Second {
 		t.Error(list[0].Length)
 	}
 	for want, o := range map[string]Options{
-		"no case":      {Cases: []string{"5.9"}, Senders: 1, Queue: 1},
-		"takes --tun":  {Cases: []string{"5.6"}, Senders: 1, Queue: 1},
-		"senders":      {Cases: []string{"5.1"}, Senders: 9, Queue: 1},
-		"marks with":   {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Mark: 1},
-		"--chromium":   {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Chromium: "x", Codec: "VP8"},
-		"of VP8":       {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Chromium: "x", Codec: "AV1", TUN: true},
-		"a queue":      {Cases: []string{"5.1"}, Senders: 1},
-		"3 s":          {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Duration: time.Second},
-		"are called":   {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Binary: []string{"a=/x", "a=/y"}},
-		`no case "5.9`: {Cases: []string{"5.1", "5.9"}, Senders: 1, Queue: 1},
+		"no case":                          {Cases: []string{"5.9"}, Senders: 1, Queue: 1},
+		"takes --tun":                      {Cases: []string{"5.6"}, Senders: 1, Queue: 1},
+		"senders":                          {Cases: []string{"5.1"}, Senders: 9, Queue: 1},
+		"marks with":                       {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Mark: 1},
+		"--chromium":                       {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Chromium: "x", Codec: "VP8"},
+		"of VP8":                           {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Chromium: "x", Codec: "AV1", TUN: true},
+		"a queue":                          {Cases: []string{"5.1"}, Senders: 1},
+		"3 s":                              {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Duration: time.Second},
+		"are called":                       {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Binary: []string{"a=/x", "a=/y"}},
+		"a: servers of LiveKit take --tun": {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Codec: "VP8", Binary: []string{"a=livekit:/x"}},
+		"LiveKit take pictures of VP8":     {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Codec: "AV1", TUN: true, Binary: []string{"b=/y", "a=livekit:/x"}},
+		"and no --chromium":                {Cases: []string{"5.1"}, Senders: 1, Queue: 1, Codec: "VP8", TUN: true, Chromium: "x", Binary: []string{"a=livekit:/x"}},
+		"LiveKit names no part":            {Cases: []string{"faults"}, Senders: 2, Queue: 1, Codec: "VP8", TUN: true, Binary: []string{"a=livekit:/x"}},
+		`no case "5.9`:                     {Cases: []string{"5.1", "5.9"}, Senders: 1, Queue: 1},
 	} {
 		if _, _, _, err := o.chosen(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
@@ -88,6 +98,16 @@ func TestOptionsAreChecked(t *testing.T) {
 	all.TUN = true
 	if list, _, _, _ := all.chosen(); len(list) != len(cases) {
 		t.Errorf("%d cases with TUN", len(list))
+	}
+}
+
+func TestAMissingProgramIsSaidAtOnce(t *testing.T) {
+	o := Options{Cases: []string{"5.1"}, Senders: 1, Queue: 1, Codec: "VP8", TUN: true, Rounds: 1, Binary: []string{"lk=livekit:" + filepath.Join(t.TempDir(), "none")}}
+	var progress strings.Builder
+	o.Progress = &progress
+	err := Run(t.Context(), o, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "lk: no program") || progress.Len() > 0 {
+		t.Errorf("%v, after %q", err, progress.String())
 	}
 }
 

@@ -12,6 +12,9 @@
 // The first receiver may be a Chromium on the server's own page (--chromium). Cameras send it grey pictures that can be decoded,
 // of fewer pixels and as many bytes as usual; freezes and what was concealed of voice are then what the browser says.
 //
+// A released livekit-server can stand beside our builds (--binary NAME=livekit:PATH, with --tun): the same paths, the same media and
+// the same figures, with members that are livekitpeer's. No test has one; that it can be measured is tried by hand.
+//
 // What the emulation itself did late is in the table, so that figures of a machine that was too busy say so; what it was late
 // to take from its sockets is not in that.
 package network

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"parley/internal/netem"
 	"parley/internal/peertest/jitsipeer"
@@ -21,6 +20,8 @@ type parley struct{}
 // configuration is that of a server whose media come from elsewhere: the domain is an address because bridge channels are
 // offered at the domain.
 const configuration = "domain = \"127.0.0.1\"\nstore = \"sqlite:%s\"\n\n[rooms]\ncreate = \"anyone\"\n"
+
+func (parley) fits(*Options, []Fault) error { return nil }
 
 func (parley) start(ctx context.Context, binary, dir string, host *netem.Host, relay netem.Bitrate) (*server, error) {
 	s, err := newServer(dir)
@@ -111,14 +112,4 @@ func (p jitsi) Blamed() (all []blame) {
 	return all
 }
 
-// Happened are the member's events, without those of others.
-func (p jitsi) Happened() string {
-	var b strings.Builder
-	for _, e := range p.Events.Since(0) {
-		switch e.Kind {
-		case jitsipeer.Offered, jitsipeer.Accepted, jitsipeer.Refused, jitsipeer.Connected, jitsipeer.Disconnected, jitsipeer.Terminated, jitsipeer.StreamBroken, jitsipeer.Lost:
-			fmt.Fprintf(&b, "%s %s %s; ", e.At.Format("05.000"), e.Kind, e.Text)
-		}
-	}
-	return b.String()
-}
+func (p jitsi) Happened() string { return happened(&p.Events) }

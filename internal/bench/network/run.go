@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ type Options struct {
 	Bystander bool          `help:"let somebody with a good network, 50 ms away, receive everything too, and show what becomes of that; with the case clean among the cases also how much better or worse it is than there"`
 	TUN       bool          `name:"tun" help:"network namespaces and a router between them, in place of relays on loopback; takes root. Cases with TCP need it"`
 	Chromium  string        `help:"script that drives a Chromium, internal/peertest/browser/member.mjs of the sources: it is the first receiver; takes --tun, VP8, node and Chromium" type:"existingfile" placeholder:"SCRIPT"`
-	Binary    []string      `help:"builds of this program to compare, as NAME=PATH or PATH; default: this one" sep:"none" placeholder:"PATH"`
+	Binary    []string      `help:"builds of this program to compare, as NAME=PATH or PATH; NAME=livekit:PATH is a livekit-server, which takes --tun and VP8, and no faults; default: this one" sep:"none" placeholder:"PATH"`
 	JSON      string        `name:"json" help:"file to append each measurement to, one JSON object a line" type:"path"`
 	Plots     string        `help:"folder for a drawing of each measurement" type:"path"`
 
@@ -58,6 +59,11 @@ func Run(ctx context.Context, o Options, w io.Writer) error {
 	list, wrong, builds, err := o.chosen()
 	if err != nil {
 		return err
+	}
+	for _, b := range builds {
+		if _, err := exec.LookPath(b.path); err != nil {
+			return fmt.Errorf("%s: no program: %w", b.name, err)
+		}
 	}
 	if o.Plots != "" {
 		if err := os.MkdirAll(o.Plots, 0o755); err != nil {
@@ -190,6 +196,9 @@ func (o *Options) chosen() (list []Case, wrong []Fault, builds []build, err erro
 		}
 		if slices.ContainsFunc(builds, func(b build) bool { return b.name == name }) {
 			return nil, nil, nil, fmt.Errorf("two builds are called %q", name)
+		}
+		if err := kinds[kind].fits(o, wrong); err != nil {
+			return nil, nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		builds = append(builds, build{name, kind, path})
 	}

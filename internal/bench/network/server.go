@@ -24,6 +24,7 @@ type server struct {
 	url, domain string         // where members log in, by that
 	media       netip.AddrPort
 	repairs     repairs
+	again       time.Duration // after which it is told to end a second time; 0: once is enough
 }
 
 const (
@@ -87,6 +88,10 @@ func (s *server) await(ctx context.Context, ready func() (bool, error)) error {
 // stop ends the server and removes its data.
 func (s *server) stop() error {
 	s.cmd.Process.Signal(syscall.SIGTERM)
+	if s.again > 0 {
+		second := time.AfterFunc(s.again, func() { s.cmd.Process.Signal(syscall.SIGTERM) })
+		defer second.Stop()
+	}
 	var err error
 	select {
 	case err = <-s.ended:
