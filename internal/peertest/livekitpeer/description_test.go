@@ -153,3 +153,36 @@ func TestAnOfferNamesTheLayers(t *testing.T) {
 		t.Errorf("%q", id)
 	}
 }
+
+// Whatever the server offers, the answer is a description with as many media, which has our side of the transport alone.
+func FuzzOffer(f *testing.F) {
+	f.Add(offered)
+	f.Add(strings.ReplaceAll(offered, "\n", "\r\n"))
+	f.Add("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\na=group:BUNDLE\nm=video 0 UDP/TLS/RTP/SAVPF 0\na=rtpmap:999 VP8/90000\na=fmtp:97 apt=\na=extmap:x y\na=ssrc-group:FID 1\na=mid:\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := sdp.Parse(text, limits)
+		if err != nil {
+			return
+		}
+		r, err := read(d)
+		if err == nil && (r.transport.Ufrag == "" || r.transport.Password == "" || len(r.transport.Fingerprints) != 1) {
+			t.Errorf("%+v", r)
+		}
+		for id, of := range r.media.RTX {
+			if id > 127 || of > 127 {
+				t.Errorf("payload types %d and %d", id, of)
+			}
+		}
+		wide := limits
+		wide.Lines, wide.Bytes = 10*limits.Lines, 10*limits.Bytes // each medium gets lines of ours
+		again, err := sdp.Parse(answer(d, own), wide)
+		if err != nil || len(again.Media) != len(d.Media) {
+			t.Fatalf("%v: %q", err, answer(d, own))
+		}
+		for _, m := range again.Media {
+			if got := slices.Collect(m.Attributes.All("ice-ufrag")); !slices.Equal(got, []string{own.Ufrag}) {
+				t.Errorf("%q", got)
+			}
+		}
+	})
+}
