@@ -13,7 +13,8 @@ import (
 	"parley/internal/peertest/livekitpeer"
 )
 
-// livekit is a released livekit-server, and members who join as its clients do.
+// livekit is a released livekit-server, and members who join as its clients do. It is in no Debian package, so make test does not run it:
+// that it starts and that its members meet is tried by hand.
 type livekit struct{}
 
 // Of a server that nobody else reaches.

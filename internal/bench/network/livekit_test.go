@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// script is a program.
+// script is a program for the shell.
 func script(t *testing.T, text string) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "livekit-server")
-	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+	file := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
@@ -24,7 +24,7 @@ func TestAServerThatDoesNotStartSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	never := func() (bool, error) { return false, nil }
-	err = s.run(t.Context(), nil, never, script(t, "echo no such key: $1 >&2\nexit 3\n"), "--config")
+	err = s.run(t.Context(), nil, never, "/bin/sh", script(t, "echo no such key: $1 >&2\nexit 3\n"), "--config")
 	if err == nil || !strings.Contains(err.Error(), "ended while it started") || !strings.Contains(err.Error(), "no such key: --config") {
 		t.Error(err)
 	}
@@ -46,7 +46,7 @@ func TestAServerIsToldToEndAgain(t *testing.T) {
 		return err == nil, nil
 	}
 	program := script(t, "n=0\ntrap 'n=$((n+1)); [ $n = 2 ] && exit 0' TERM\n: >"+ready+"\nwhile :; do sleep 0.1 & wait $!; done\n")
-	if err := s.run(t.Context(), nil, listens, program); err != nil {
+	if err := s.run(t.Context(), nil, listens, "/bin/sh", program); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.stop(); err != nil {
