@@ -40,7 +40,7 @@ type GCC struct {
 	silentFor int           // cuts of this outage
 	silentTo  time.Duration // packets sent before tell of the outage, not of the path
 	ticked    time.Duration // the newest Tick,
-	awake     time.Duration // and the newest after a time in which there was none
+	awake     time.Duration // and the first since feedback was read that came after a time in which there was none
 
 	sentRate   float64 // bit/s, smoothed
 	sentTotal  uint32  // at its newest update
@@ -152,7 +152,7 @@ func (g *GCC) forget() {
 // Tick is called many times a second, feedback or not. It notices that none comes any more, and that the owner has something
 // to probe for. What a busy machine has not read yet, or could not while it stood still, is no silence.
 func (g *GCC) Tick(at time.Duration) State {
-	if at-g.ticked > awayLeast {
+	if at-g.ticked > awayLeast && g.awake <= g.readAt { // once: else nothing would ever be silent for who is always late
 		g.awake = at
 	}
 	g.ticked = at

@@ -530,6 +530,15 @@ func TestAssignedRate(t *testing.T) {
 
 // A machine that stood still, or has not read what came, does not take that for an outage.
 func TestTimeAwayIsNoSilence(t *testing.T) {
+	readLate := func(silence time.Duration) func(*path) State {
+		return func(p *path) State {
+			came := p.now
+			p.send(10, 1000, 2*ms, always(-1))
+			p.idle(600 * ms)
+			p.tell(came)
+			return p.idle(silence)
+		}
+	}
 	for _, c := range []struct {
 		name string
 		then func(*path) State
@@ -541,20 +550,15 @@ func TestTimeAwayIsNoSilence(t *testing.T) {
 			p.now += 5 * time.Second
 			return p.idle(time.Second)
 		}, true},
-		{"what came is read late", func(p *path) State {
-			came := p.now
-			p.send(10, 1000, 2*ms, always(-1))
-			p.idle(600 * ms)
-			p.tell(came)
-			return p.idle(600 * ms)
-		}, false},
-		{"what came is read late, and nothing more comes", func(p *path) State {
-			came := p.now
-			p.send(10, 1000, 2*ms, always(-1))
-			p.idle(600 * ms)
-			p.tell(came)
-			return p.idle(time.Second)
+		{"it stands still time and again", func(p *path) (s State) {
+			for range 10 {
+				p.now += 2 * awayLeast
+				s = p.e.Tick(p.now)
+			}
+			return s
 		}, true},
+		{"what came is read late", readLate(600 * ms), false},
+		{"what came is read late, and nothing more comes", readLate(time.Second), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPath(t, Config{Start: 1_000_000})

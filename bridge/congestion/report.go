@@ -202,9 +202,7 @@ func (g *GCC) short(queue time.Duration) bool {
 }
 
 // gone says that the newest packet that came found no queue any more: what waited before it waited for a way that paused.
-func (g *GCC) gone() bool {
-	return g.before-g.transit.value() < max(shortQueue, onePacket(g.control.rate))+2*g.jitter
-}
+func (g *GCC) gone() bool { return g.short(g.before - g.transit.value()) }
 
 // obey does what an observation of losses asks for.
 func (g *GCC) obey(v verdict) {
