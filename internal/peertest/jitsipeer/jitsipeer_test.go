@@ -17,15 +17,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
 
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for until := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatal("no ", what)
-		}
-	}
-}
-
 // Peers live a whole life against the binary: they meet, lose their sockets, restart ICE, begin their sessions anew, and leave
 // without anything left behind in this process.
 func TestLifeOfAPeer(t *testing.T) {
@@ -57,7 +48,7 @@ func TestLifeOfAPeer(t *testing.T) {
 	flows := func(p *jitsipeer.Peer) {
 		t.Helper()
 		video, audio := p.Received(camera).Frames, p.Received(voice).Frames
-		await(t, "media at "+p.Endpoint(), func() bool { return p.Received(camera).Frames > video+5 && p.Received(voice).Frames > audio+5 })
+		peertest.Await(t, "media at "+p.Endpoint(), func() bool { return p.Received(camera).Frames > video+5 && p.Received(voice).Frames > audio+5 })
 	}
 	event := func(p *jitsipeer.Peer, from jitsipeer.Mark, kind string) {
 		t.Helper()
@@ -72,7 +63,7 @@ func TestLifeOfAPeer(t *testing.T) {
 	}
 	for _, p := range peers[1:] {
 		flows(p)
-		await(t, "full size", func() bool { return p.Received(camera).Height == 720 })
+		peertest.Await(t, "full size", func() bool { return p.Received(camera).Height == 720 })
 		if s := p.Received(voice); s.Missing+s.Lost+s.Foreign+s.Duplicates > 0 || s.Latency.Quantile(0.5) == 0 {
 			t.Errorf("%+v", s)
 		}
@@ -166,11 +157,11 @@ func TestWhatPeersMeasure(t *testing.T) {
 		if err := p.Media(ctx); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "media at "+p.Endpoint(), func() bool { return p.Received(camera).Height == 720 && p.Received(voice).Played.Frames > 5 })
+		peertest.Await(t, "media at "+p.Endpoint(), func() bool { return p.Received(camera).Height == 720 && p.Received(voice).Played.Frames > 5 })
 		p.Reset()
 	}
 	for i, p := range peers[1:] {
-		await(t, "seconds", func() bool { return len(p.Seconds(camera)) > 2 && p.Transport().RTT != 100*time.Millisecond })
+		peertest.Await(t, "seconds", func() bool { return len(p.Seconds(camera)) > 2 && p.Transport().RTT != 100*time.Millisecond })
 		sound, picture, path := p.Received(voice), p.Received(camera), p.Transport()
 		if s := sound.Played; s.Frames < 50 || s.Ratio() < 0.5 || s.Target < 40*time.Millisecond || s.Delay.Quantile(0.5) < 30*time.Millisecond || sound.Faults > 0 {
 			t.Errorf("heard %d of %v, late %v, target %v; %s", s.Frames, s.Ratio(), s.Delay.Quantile(0.5), s.Target, sound.Fault)

@@ -12,21 +12,13 @@ import (
 	pwebrtc "github.com/pion/webrtc/v4"
 	"go.uber.org/goleak"
 
+	"parley/internal/peertest"
 	"parley/internal/peertest/jitsipeer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
-
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for until := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatal("no ", what)
-		}
-	}
-}
 
 func join(t *testing.T, o Options) *Member {
 	t.Helper()
@@ -91,13 +83,13 @@ func TestASenderIsHeardAndSeen(t *testing.T) {
 	defer m.Leave()
 	media(t, m)
 	for _, source := range []string{"romeo-a0", "q", "h", "f"} {
-		await(t, "packets of "+source, func() bool {
+		peertest.Await(t, "packets of "+source, func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return seen[source] > 5
 		})
 	}
-	await(t, "request for a key frame", func() bool { return m.Transport().Keyed > 0 })
+	peertest.Await(t, "request for a key frame", func() bool { return m.Transport().Keyed > 0 })
 	if err := m.Show(-1); err != nil { // of nobody: it receives nothing
 		t.Error(err)
 	}
@@ -166,7 +158,7 @@ func TestAReceiverGetsWhatIsOfferedToIt(t *testing.T) {
 	}
 	flows := func(source string) {
 		t.Helper()
-		await(t, source, func() bool { return m.Received(source).Frames > 5 })
+		peertest.Await(t, source, func() bool { return m.Received(source).Frames > 5 })
 	}
 	media(t, m)
 	flows("juliet-a0")
@@ -186,7 +178,7 @@ func TestAReceiverGetsWhatIsOfferedToIt(t *testing.T) {
 	if got := m.Sources(); !slices.Equal(got, []string{"juliet-a0", "juliet-v0", "nurse-v0"}) || m.Received("nurse-v0").Height != 360 {
 		t.Errorf("%q, in a height of %d", got, m.Received("nurse-v0").Height)
 	}
-	await(t, "feedback for the whole transport", func() bool { return m.Transport().Feedbacks > 0 })
+	peertest.Await(t, "feedback for the whole transport", func() bool { return m.Transport().Feedbacks > 0 })
 }
 
 func TestMediaFailWhereTheServerDoes(t *testing.T) {
